@@ -1,0 +1,28 @@
+# `make run` shows it, `make test` tests it; both need root and install what is missing.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench venv clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## start the server, run a pod through it and show it; Ctrl-C takes both away (ARGS="--root DIR ...")
+	@hack/run $(ARGS)
+
+test: venv ## every test that can run here; the others say what they miss (ARGS="tests/unit -k name")
+	@hack/packages test
+	@hack/tools
+	@.venv/bin/python -m pytest $(ARGS)
+
+check: venv ## style, types, layers, house rules
+	@hack/check
+
+bench: venv ## pods per second, latencies and memory, beside containerd where there is one
+	@hack/packages test
+	@hack/bench $(ARGS)
+
+venv: ## .venv with the project and its tools
+	@hack/venv dev
+
+clean: ## remove what the other targets made in this checkout
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""The two records that a container leaves in its directory: who runs it now, and how it ended.
+
+``state.json`` (STATE), written once after create, for a daemon that recovers::
+
+    {"version": 1, "id", "pid", "pid_start", "monitor_pid", "monitor_start", "exit_path", "oom_path", "terminal"}
+
+The exit record, at the path that the request names, written before anybody is told::
+
+    {"version": 1, "id", "pid", "exit_code": 0-255, "signal": 0 or its number, "oom_killed": bool, "oom_kills": number,
+     "finished_at": ns since the epoch, "monitor": "alive" or "lost", "log_dropped": bytes}
+
+``pid_start`` is ``process.starttime``. ``monitor: lost`` means that the monitor was killed and the zygote took its place.
+Both are read by ``records``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from conmon import files, oom, process
+from conmon.protocol import Message
+
+VERSION = 1
+STATE = "state.json"
+SOCKET = "monitor.sock"
+
+
+def state(container: str, pid: int, exit_path: str, oom_path: str, terminal: bool) -> Message:
+    """The state record of a container whose init is *pid*, written by its monitor (the caller)."""
+    me = os.getpid()
+    return {
+        "version": VERSION,
+        "id": container,
+        "pid": pid,
+        "pid_start": process.starttime(pid),
+        "monitor_pid": me,
+        "monitor_start": process.starttime(me),
+        "exit_path": exit_path,
+        "oom_path": oom_path,
+        "terminal": terminal,
+    }
+
+
+def ended(container: str, pid: int, status: int, oom_kills: int, monitor: str = "alive", dropped: int = 0) -> Message:
+    """The exit record for wait(2) *status*, seen now."""
+    code, signal = process.exit_code(status)
+    return {
+        "version": VERSION,
+        "id": container,
+        "pid": pid,
+        "exit_code": code,
+        "signal": signal,
+        "oom_killed": oom_kills > 0,
+        "oom_kills": oom_kills,
+        "finished_at": time.time_ns(),
+        "monitor": monitor,
+        "log_dropped": dropped,
+    }
+
+
+class Orphan:
+    """A container whose monitor was killed; the zygote, its parent now, writes the exit record."""
+
+    def __init__(self, record: Message) -> None:
+        self._record = record
+
+    @property
+    def pid(self) -> int:
+        """Its init, 0 when the record does not say."""
+        pid = self._record.get("pid")
+        return pid if isinstance(pid, int) else 0
+
+    def write_exit(self, status: int) -> None:
+        """Write the exit record, unless the monitor had done so before it was killed. Raises OSError."""
+        path = str(self._record.get("exit_path"))
+        if not os.path.exists(path):
+            # The monitor's own count died with it; a cgroup that is reused between containers would be counted twice.
+            kills = oom.read_kills(str(self._record.get("oom_path") or "/"))
+            files.write_record(path, ended(str(self._record.get("id")), self.pid, status, kills, "lost"))

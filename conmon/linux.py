@@ -1,0 +1,102 @@
+"""The kernel calls that Python 3.11's ``os`` lacks, each a thin wrapper that raises OSError with the call's name.
+
+The only module of the package that uses ctypes. Constants and functions are named as in the man pages; nothing here
+decides anything. Signatures are declared once, at import.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MNT_DETACH = 2
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_REC = 16384
+MS_SLAVE = 1 << 19
+
+PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+
+SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "s390x": 217, "ppc64le": 203}
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
+_libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+_libc.unshare.argtypes = (ctypes.c_int,)
+_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
+_libc.capset.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+
+
+def _check(result: int, call: str) -> None:
+    if result < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{call}: {os.strerror(errno)}")
+
+
+def prctl(option: int, value: int = 0) -> None:
+    """prctl(2) with one number, the rest zero as the newer options demand."""
+    _check(_libc.prctl(option, value, 0, 0, 0), f"prctl({option}, {value})")
+
+
+def set_name(name: str) -> None:
+    """The process's comm, as ps -o comm shows it; the kernel keeps 15 bytes."""
+    buffer = ctypes.create_string_buffer(name.encode()[:15])
+    _check(_libc.prctl(PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0), "prctl(PR_SET_NAME)")
+
+
+def setns(fd: int, nstype: int) -> None:
+    """setns(2): join the namespace behind *fd*, which must be of *nstype*."""
+    _check(_libc.setns(fd, nstype), "setns")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
+    """mount(2)."""
+    result = _libc.mount(source.encode(), target.encode(), fstype.encode(), flags, data.encode())
+    _check(result, f"mount {fstype or source} on {target}")
+
+
+def umount2(target: str, flags: int) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(target.encode(), flags), f"umount {target}")
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """pivot_root(2). Raises KeyError on a machine type that SYS_PIVOT_ROOT does not list."""
+    call = SYS_PIVOT_ROOT[os.uname().machine]
+    _check(_libc.syscall(call, new_root.encode(), put_old.encode()), "pivot_root")
+
+
+def drop_capabilities() -> None:
+    """Empty the effective, permitted and inheritable capability sets, capset(2); the ambient set follows."""
+    header = _LINUX_CAPABILITY_VERSION_3.to_bytes(4, sys.byteorder) + bytes(4)
+    _check(_libc.capset(header, bytes(24)), "capset")
+
+
+def malloc_trim() -> None:
+    """Give free heap pages back to the kernel (malloc_trim(3)); a C library without it is left alone."""
+    trim = getattr(_libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)

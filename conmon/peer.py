@@ -1,0 +1,145 @@
+"""One accepted connection of a zygote, monitor or exec session: packets out without ever blocking, packets in on demand.
+
+Owns its socket. What cannot be sent at once waits in a bounded queue; a peer whose queue is full is dropped, so that a
+slow reader never holds a container. Knows packets, not what they say.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from conmon import protocol
+from conmon.reactor import IN, OUT, Reactor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Bytes that may wait for a slow reader before it is dropped.
+MAX_QUEUE = 1024 * 1024
+BACKLOG = 128
+
+
+def listen(directory_fd: int, name: str) -> socket.socket:
+    """A listening SEQPACKET socket *name* in an open directory; through /proc, since sun_path holds 107 bytes only."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        sock.bind(f"/proc/self/fd/{directory_fd}/{name}")
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Peer:
+    """A connection that calls *on_packet*(peer, kind, payload) for each packet and *on_close*(peer) once at its end."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        on_packet: Callable[[Peer, int, bytes], None],
+        on_close: Callable[[Peer], None],
+    ) -> None:
+        sock.setblocking(False)
+        self._reactor, self._sock = reactor, sock
+        self._on_packet, self._on_close = on_packet, on_close
+        self._queue: list[bytes] = []
+        self._queued = 0
+        self._paused = False
+        self.closed = False
+        self._watch()
+
+    @property
+    def flushed(self) -> bool:
+        """Nothing waits to be sent."""
+        return not self._queue
+
+    def send(self, packet: bytes) -> None:
+        """Send *packet* now or when the reader has room; drops the connection when too much waits."""
+        if self.closed:
+            return
+        if not self._queue and self._send(packet):
+            return
+        if self.closed:
+            return
+        if self._queued + len(packet) > MAX_QUEUE:
+            self.close()
+            return
+        self._queue.append(packet)
+        self._queued += len(packet)
+        self._watch()
+
+    def send_with_fd(self, packet: bytes, fd: int) -> None:
+        """Send *packet* and *fd* now. Raises OSError when the reader has no room, which a fresh connection has."""
+        self._sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))])
+
+    def pause(self, paused: bool) -> None:
+        """Read no further packets (the sender then blocks) or read on."""
+        if paused != self._paused and not self.closed:
+            self._paused = paused
+            self._watch()
+
+    def close(self) -> None:
+        """Close the connection and tell the owner; what was sent stays readable for the other side."""
+        if not self.closed:
+            self.release().close()
+            self._on_close(self)
+
+    def release(self) -> socket.socket:
+        """Give the socket away; this object is then closed, its owner is not told."""
+        self.closed = True
+        self._queue.clear()
+        self._reactor.forget(self._sock.fileno())
+        return self._sock
+
+    def _watch(self) -> None:
+        events = (0 if self._paused else IN) | (OUT if self._queue else 0)
+        self._reactor.watch(self._sock.fileno(), events, self._ready)
+
+    def _ready(self, events: int) -> None:
+        if events & OUT and self._queue:
+            self._drain()
+        if events & ~OUT and not self.closed:
+            self._receive()
+
+    def _drain(self) -> None:
+        sent = 0
+        for packet in self._queue:
+            if not self._send(packet):
+                break
+            sent += 1
+            self._queued -= len(packet)
+        if not self.closed:
+            del self._queue[:sent]
+            if not self._queue:
+                self._watch()
+
+    def _send(self, packet: bytes) -> bool:
+        try:
+            self._sock.send(packet)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def _receive(self) -> None:
+        try:
+            packet = self._sock.recv(protocol.MAX_PACKET + 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if not packet:
+            self.close()
+            return
+        try:
+            kind, payload = protocol.decode(packet)
+        except protocol.ProtocolError as error:
+            self.send(protocol.encode_message(protocol.REPLY, {"seq": 0, "error": str(error)}))
+            return
+        self._on_packet(self, kind, payload)

@@ -1,0 +1,3 @@
+"""criserver: a Kubernetes CRI server. `ARCHITECTURE.md` is the map of this package."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,90 @@
+"""Handlers of the RPCs that concern the node: Version, Status, RuntimeConfig, UpdateRuntimeConfig."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from criserver import __version__
+from criserver.api.pb import api_pb2 as pb
+from criserver.errors import CriError
+from criserver.ports.cgroups import Cgroups
+from criserver.ports.network import Network
+from criserver.ports.runtime import Handler, Runtime
+
+if TYPE_CHECKING:
+    import grpc
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+KUBE_API_VERSION = "0.1.0"  # what the kubelet has always sent and expected in VersionRequest and VersionResponse
+log = logging.getLogger(__name__)
+
+
+class NodeHandlers:
+    """What this server is and whether pods can run on it."""
+
+    def __init__(self, runtime: Runtime, network: Network, cgroups: Cgroups, verbose: Mapping[str, Any]) -> None:
+        """`verbose` is the effective configuration, shown by a verbose Status."""
+        self._runtime, self._network, self._cgroups, self._verbose = runtime, network, cgroups, verbose
+
+    async def Version(self, _: pb.VersionRequest, __: Context) -> pb.VersionResponse:
+        """Name and version of this server, and of the CRI."""
+        return pb.VersionResponse(
+            version=KUBE_API_VERSION,
+            runtime_name="criserver",
+            runtime_version=__version__,
+            runtime_api_version="v1",
+        )
+
+    async def Status(self, request: pb.StatusRequest, _: Context) -> pb.StatusResponse:
+        """RuntimeReady and NetworkReady with reasons, handlers and features."""
+        conditions = [await self._runtime_ready(), await self._network_ready()]
+        info = {"config": json.dumps(self._verbose)} if request.verbose else {}
+        return pb.StatusResponse(
+            status=pb.RuntimeStatus(conditions=conditions),
+            info=info,
+            runtime_handlers=self._handlers(),
+            features=pb.RuntimeFeatures(supplemental_groups_policy=True),
+        )
+
+    async def RuntimeConfig(self, _: pb.RuntimeConfigRequest, __: Context) -> pb.RuntimeConfigResponse:
+        """The cgroup driver that the kubelet must use too."""
+        driver = pb.CgroupDriver.SYSTEMD if self._cgroups.driver == "systemd" else pb.CgroupDriver.CGROUPFS
+        return pb.RuntimeConfigResponse(linux=pb.LinuxRuntimeConfiguration(cgroup_driver=driver))
+
+    async def UpdateRuntimeConfig(
+        self, request: pb.UpdateRuntimeConfigRequest, _: Context
+    ) -> pb.UpdateRuntimeConfigResponse:
+        """Taken note of: pod addresses come from the CNI configuration, which the node's network add-on writes."""
+        if cidr := request.runtime_config.network_config.pod_cidr:
+            log.info("the kubelet tells the node's pod CIDR", extra={"pod_cidr": cidr})
+        return pb.UpdateRuntimeConfigResponse()
+
+    async def _runtime_ready(self) -> pb.RuntimeCondition:
+        try:
+            await self._runtime.version()
+        except CriError as error:
+            return pb.RuntimeCondition(type="RuntimeReady", status=False, reason="RuntimeMissing", message=str(error))
+        return pb.RuntimeCondition(type="RuntimeReady", status=True)
+
+    async def _network_ready(self) -> pb.RuntimeCondition:
+        status = await self._network.status()
+        return pb.RuntimeCondition(
+            type="NetworkReady", status=status.ready, reason=status.reason, message=status.message
+        )
+
+    def _handlers(self) -> list[pb.RuntimeHandler]:
+        handlers = self._runtime.handlers()
+        # The default one is listed under the empty name as well, which is what pods without a RuntimeClass ask for.
+        return [_handler("", handlers[0]), *(_handler(each.name, each) for each in handlers)] if handlers else []
+
+
+def _handler(name: str, handler: Handler) -> pb.RuntimeHandler:
+    return pb.RuntimeHandler(
+        name=name,
+        features=pb.RuntimeHandlerFeatures(
+            recursive_read_only_mounts=handler.recursive_read_only_mounts, user_namespaces=handler.user_namespaces
+        ),
+    )

@@ -1,0 +1,175 @@
+"""Pod cgroups of this server's own making (port `Cgroups`), with the cgroupfs driver or the systemd driver.
+
+Containers' cgroups are made by the runtime, pods' cgroups mostly by the kubelet. What is left for this server: the
+parent of a pod whose caller named none, and the leaf of a pod init. Only what it was asked for is touched, and what
+is below that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from criserver.drivers import cgroup_names
+from criserver.drivers.cgroup_names import PODS, PREFIX
+from criserver.errors import FailedPrecondition, Internal, InvalidArgument
+from criserver.kernel import cgroupfs, process
+from criserver.kernel.cgroupfs import Hierarchy
+from criserver.kernel.offload import offload
+
+_SYSTEMCTL_TIMEOUT = 30.0
+
+
+def open_cgroups(driver: str) -> CgroupfsDriver:
+    """The driver of that name ("auto", "cgroupfs", "systemd") over the hierarchies of this host.
+
+    "auto" is cgroupfs, which works on every host; a kubelet asks for the driver (RuntimeConfig) and follows.
+    FailedPrecondition when the host has no cgroups, or no systemd for its driver.
+    """
+    hierarchies = cgroupfs.hierarchies()
+    if not hierarchies:
+        raise FailedPrecondition("no cgroup hierarchy is mounted on this host: mount cgroup2 at /sys/fs/cgroup")
+    if driver != "systemd":
+        return CgroupfsDriver(hierarchies)
+    if not os.path.isdir("/run/systemd/system"):
+        raise FailedPrecondition("runtime.cgroup_driver is systemd, but systemd does not run here: use cgroupfs")
+    return SystemdDriver(hierarchies)
+
+
+class CgroupfsDriver:
+    """Cgroups as directories that this server makes and removes itself."""
+
+    driver = "cgroupfs"
+
+    def __init__(self, hierarchies: Sequence[Hierarchy]) -> None:
+        """`hierarchies` are those of the host; each gets every cgroup, as runtimes expect."""
+        self._hierarchies = hierarchies
+
+    def check_parent(self, cgroup_parent: str) -> None:
+        """InvalidArgument when the name does not fit the driver, has "..", or is the top of the hierarchy."""
+        cgroup_names.check_cgroupfs_parent(cgroup_parent)
+
+    def default_parent(self, sandbox_id: str) -> str:
+        """The pod cgroup of a sandbox whose caller named none."""
+        return f"/{PODS}/pod{sandbox_id}"
+
+    def cgroups_path(self, cgroup_parent: str, container_id: str) -> str:
+        """linux.cgroupsPath of a container's config.json under that parent (OCI runtime-spec, config-linux.md)."""
+        return f"{cgroup_names.directory(cgroup_parent)}/{PREFIX}-{container_id}"
+
+    def pod_init_path(self, cgroup_parent: str, sandbox_id: str) -> str:
+        """The leaf cgroup of the pod init under that parent."""
+        return f"{cgroup_names.directory(cgroup_parent)}/{PREFIX}-init-{sandbox_id}"
+
+    async def ensure(self, path: str) -> bool:
+        """Create the cgroup in every hierarchy; True when it was in none before: then it is this server's to remove.
+
+        Internal, with nothing left, when a hierarchy refuses.
+        """
+        cgroup = self._resolve(path)
+        try:
+            return await offload(self._ensure, cgroup)
+        except OSError as error:
+            raise Internal(f"cannot create cgroup {cgroup}: {error}") from error
+
+    async def remove(self, path: str) -> None:
+        """Remove the cgroup and empty children; FailedPrecondition names the processes that keep it. Idempotent."""
+        cgroup = self._resolve(path)
+        try:
+            await offload(self._remove, cgroup)
+        except OSError as error:
+            raise Internal(f"cannot remove cgroup {cgroup}: {error}") from error
+
+    async def kill(self, path: str) -> None:
+        """SIGKILL every process in the cgroup and below; FailedPrecondition names those that do not die. Idempotent."""
+        cgroup = self._resolve(path)
+        left = await offload(cgroupfs.kill, self._hierarchies, cgroup)
+        if left:
+            raise FailedPrecondition(f"processes {_listed(left)} in cgroup {cgroup} do not end on SIGKILL")
+
+    def _resolve(self, path: str) -> str:
+        """The path within a hierarchy, which must be below the top: acting on the top would be acting on the node."""
+        cgroup = cgroup_names.directory(path)
+        if cgroup == "/" or ".." in cgroup.split("/"):
+            raise InvalidArgument(f"cgroup {path!r} is not below the top of the hierarchy")
+        return cgroup
+
+    def _ensure(self, cgroup: str) -> bool:
+        fresh = not any(cgroupfs.exists(hierarchy, cgroup) for hierarchy in self._hierarchies)
+        made: list[Hierarchy] = []
+        try:
+            for hierarchy in self._hierarchies:
+                made += [hierarchy] if cgroupfs.make(hierarchy, cgroup) else []
+        except OSError:
+            for hierarchy in made:
+                self._remove_in(hierarchy, cgroup)
+            raise
+        return fresh
+
+    def _remove(self, cgroup: str) -> None:
+        busy: set[int] = set()
+        left = [hierarchy for hierarchy in self._hierarchies if not self._remove_in(hierarchy, cgroup)]
+        for hierarchy in left:
+            busy |= cgroupfs.processes(hierarchy, cgroup)
+        if left:
+            raise FailedPrecondition(f"cgroup {cgroup} still has processes {_listed(busy)}: they must end first")
+
+    def _remove_in(self, hierarchy: Hierarchy, cgroup: str) -> bool:
+        if not cgroupfs.remove(hierarchy, cgroup):
+            return False
+        if cgroup.startswith(f"/{PODS}/"):
+            cgroupfs.remove_if_empty(hierarchy, f"/{PODS}")
+        return True
+
+
+class SystemdDriver(CgroupfsDriver):
+    """Slices, which systemd makes and removes; runtimes make the scopes in them.
+
+    The files are read and processes killed as with cgroupfs, but no directory is made behind systemd's back.
+    """
+
+    driver = "systemd"
+
+    def check_parent(self, cgroup_parent: str) -> None:
+        """InvalidArgument when the name is not that of a slice, or has ".."."""
+        cgroup_names.check_systemd_parent(cgroup_parent)
+
+    def default_parent(self, sandbox_id: str) -> str:
+        """The pod slice of a sandbox whose caller named none."""
+        return f"{PREFIX}-pod{sandbox_id}.slice"
+
+    def cgroups_path(self, cgroup_parent: str, container_id: str) -> str:
+        """linux.cgroupsPath in the form that runtimes take with the systemd driver: slice:prefix:name."""
+        return f"{cgroup_names.unit_name(cgroup_parent)}:{PREFIX}:{container_id}"
+
+    def pod_init_path(self, cgroup_parent: str, sandbox_id: str) -> str:
+        """The scope of the pod init in that slice."""
+        return f"{cgroup_names.unit_name(cgroup_parent)}:{PREFIX}:init-{sandbox_id}"
+
+    async def ensure(self, path: str) -> bool:
+        """Start the slice; True when it was not there before.
+
+        FailedPrecondition for a scope, which systemd makes only around processes that exist.
+        """
+        if not path.endswith(".slice"):
+            raise FailedPrecondition(f"cgroup {path}: a pod init needs the cgroupfs driver for now")
+        cgroup = self._resolve(path)
+        fresh = not await offload(lambda: any(cgroupfs.exists(found, cgroup) for found in self._hierarchies))
+        await self._systemctl("start", cgroup)
+        return fresh
+
+    async def remove(self, path: str) -> None:
+        """Stop the slice. A scope goes by itself with its last process. Idempotent."""
+        if path.endswith(".slice"):
+            await self._systemctl("stop", self._resolve(path))
+
+    async def _systemctl(self, verb: str, cgroup: str) -> None:
+        unit = cgroup_names.unit_name(cgroup)
+        done = await process.run(["systemctl", verb, unit], timeout=_SYSTEMCTL_TIMEOUT)
+        if done.returncode:
+            raise Internal(f"systemd cannot {verb} {unit}: {done.failure}")
+
+
+def _listed(pids: frozenset[int] | set[int]) -> str:
+    shown = sorted(pids)[:10]
+    return ", ".join(map(str, shown)) + (f" and {len(pids) - 10} more" if len(pids) > 10 else "")

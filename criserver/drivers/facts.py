@@ -1,0 +1,106 @@
+"""What this host and this daemon can do, read for `spec` (see `spec.wish.HostFacts`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from criserver.kernel import cgroupfs, proc
+from criserver.spec.capabilities import ALL
+from criserver.spec.wish import HostDevice, HostFacts
+
+SECCOMP_PROFILES = ("/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json")
+SECCOMP_LIMIT = 1 << 20
+APPARMOR = "/sys/kernel/security/apparmor/profiles"
+# What a privileged container does not get: terminals that belong to somebody, and what the runtime mounts itself.
+SKIPPED_DEVICES = frozenset({"/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/console", "/dev/ptmx"})
+
+
+class Facts:
+    """Reads once what stays the same while the daemon runs, and devices at each call."""
+
+    def __init__(self) -> None:
+        hierarchies = cgroupfs.hierarchies()
+        release = platform.release().split(".")
+        status = proc.status()
+        v2 = all(hierarchy.version == 2 for hierarchy in hierarchies)
+        self._steady = HostFacts(
+            cgroup_v2=v2,
+            cgroup_namespaces=os.path.exists("/proc/self/ns/cgroup"),
+            capabilities=_capabilities(int(status["CapPrm"], 16) & int(status["CapBnd"], 16)),
+            oom_score_adj=int(_text("/proc/self/oom_score_adj")),
+            kernel=(int(release[0]), int(release[1].split("-")[0])),
+            machine=platform.machine(),
+            seccomp="Seccomp" in status,
+            seccomp_profile=_seccomp_profile(),
+            apparmor_profiles=_apparmor(),
+            selinux=os.path.exists("/sys/fs/selinux/enforce"),
+            swap_accounting=v2 or os.path.exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
+            hugepage_sizes=_hugepages() if any("hugetlb" in h.controllers for h in hierarchies) else frozenset(),
+        )
+
+    def __call__(self) -> HostFacts:
+        """The facts as of now."""
+        return replace(self._steady, devices=tuple(_devices("/dev")))
+
+
+def _capabilities(bits: int) -> frozenset[str]:
+    return frozenset(name for number, name in enumerate(ALL) if bits >> number & 1)
+
+
+def _seccomp_profile() -> Mapping[str, Any] | None:
+    for path in SECCOMP_PROFILES:
+        if text := _text(path, SECCOMP_LIMIT):
+            return dict(json.loads(text))
+    return None
+
+
+def _apparmor() -> frozenset[str] | None:
+    text = _text(APPARMOR, 4 << 20)
+    return frozenset(line.rsplit(" (", 1)[0] for line in text.splitlines()) if os.path.exists(APPARMOR) else None
+
+
+def _hugepages() -> frozenset[str]:
+    try:
+        names = os.listdir("/sys/kernel/mm/hugepages")
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(_size(int(name.removeprefix("hugepages-").removesuffix("kB"))) for name in names)
+
+
+def _size(kilobytes: int) -> str:
+    return f"{kilobytes >> 20}GB" if kilobytes >= 1 << 20 else f"{kilobytes >> 10}MB"
+
+
+def _devices(directory: str) -> Iterator[HostDevice]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.path in SKIPPED_DEVICES or entry.is_symlink():
+                continue
+            if entry.is_dir():
+                yield from _devices(entry.path)
+                continue
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+                yield HostDevice(
+                    path=entry.path,
+                    type="c" if stat.S_ISCHR(status.st_mode) else "b",
+                    major=os.major(status.st_rdev),
+                    minor=os.minor(status.st_rdev),
+                    mode=stat.S_IMODE(status.st_mode),
+                    uid=status.st_uid,
+                    gid=status.st_gid,
+                )
+
+
+def _text(path: str, limit: int = 4096) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(limit)
+    except OSError:
+        return ""

@@ -1,0 +1,48 @@
+"""An image as skopeo's "dir" transport lays it out: manifest.json and one file per blob, named by its digest.
+
+Read as untrusted: bounded, regular files only, digests checked. That transport keeps manifests as they came, whatever
+their format; a copy into an OCI layout would rewrite Docker's and so change the image's id.
+"""
+
+from __future__ import annotations
+
+import os
+
+from criserver.drivers.manifests import DOCUMENT_LIMIT, Manifest, digest_of, parse_config, parse_manifest
+from criserver.errors import DataLoss, InvalidArgument
+from criserver.kernel.fds import read_in_root
+from criserver.ports.registry import FetchedImage, LayerBlob
+
+
+def read_image(directory: str, what: str) -> FetchedImage:
+    """The image in `directory`; `what` names it in errors. DataLoss when a part is missing or damaged. Blocks."""
+    content = _read(directory, "manifest.json", what)
+    manifest = parse_manifest(content, f"manifest of {what}")
+    if not isinstance(manifest, Manifest):
+        raise InvalidArgument(f"{what} is an index, not an image")
+    config = _read(directory, blob_name(manifest.config.digest), what)
+    parsed = parse_config(config, manifest, f"config of {what}")
+    return FetchedImage(
+        id=manifest.config.digest,
+        digest=digest_of(content),
+        config=config,
+        defaults=parsed.defaults,
+        layers=tuple(
+            LayerBlob(os.path.join(directory, blob_name(layer.digest)), layer.digest, diff_id)
+            for layer, diff_id in zip(manifest.layers, parsed.diff_ids, strict=True)
+        ),
+        annotations=manifest.annotations or {},
+    )
+
+
+def blob_name(digest: str) -> str:
+    """The file of the blob with this (validated) digest."""
+    algorithm, _, hexadecimal = digest.partition(":")
+    return hexadecimal if algorithm == "sha256" else f"{algorithm}-{hexadecimal}"
+
+
+def _read(directory: str, name: str, what: str) -> bytes:
+    try:
+        return read_in_root(directory, name, DOCUMENT_LIMIT)
+    except OSError as error:
+        raise DataLoss(f"{what}: {name} cannot be read: {error.strerror}") from error

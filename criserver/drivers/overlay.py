@@ -1,0 +1,199 @@
+"""Container roots as overlay mounts (port `Rootfs`; Documentation/filesystems/overlayfs.rst).
+
+Layers are at <root>/layers/<number>, the writable layer at <root>/containers/<id>/{upper,work}, the mount at
+<state>/containers/<id>/rootfs. Image layers are shared and never written to. Both <id> directories have other owners'
+files in them as well, so each goes with its last file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Sequence
+
+from criserver.errors import FailedPrecondition, Internal
+from criserver.kernel import files, mount, namespaces, proc, trees
+from criserver.kernel.offload import offload
+
+# mount(2) takes one page of options, the terminating zero included; overlayfs takes this many lower layers.
+MAX_OPTIONS = 4095
+MAX_LAYERS = 500
+
+# An unmount may flush a whole file system; more of them at a time only queue up in the kernel, and with them
+# everybody else's threads.
+_PARALLEL_UNMOUNTS = 2
+
+# What this driver has in <root>/containers/<id>: the writable layer, one half made, the work directory, an empty
+# lower layer, and the boot that the writable layer was last mounted in.
+_UPPER, _FRESH, _WORK, _EMPTY, _BOOT = _OWN = ("upper", "upper.new", "work", "empty", "boot")
+
+
+class OverlayRootfs:
+    """Root file systems of this server's containers."""
+
+    def __init__(self, root: str, state: str, *, volatile: bool = True) -> None:
+        """`root` and `state` are the server's directories; they exist. `volatile` as in mount_options."""
+        self._layers = os.path.join(os.path.realpath(root), "layers")
+        self._writable = os.path.join(os.path.realpath(root), "containers")
+        self._mounts = os.path.join(os.path.realpath(state), "containers")
+        self._volatile = volatile
+        self._unmounts = asyncio.Semaphore(_PARALLEL_UNMOUNTS)
+
+    def path(self, container_id: str) -> str:
+        """Where the root is or would be mounted."""
+        return f"{self._mounts}/{container_id}/rootfs"
+
+    async def mount(self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False) -> str:
+        """Mount layers (lowest first) under a private writable layer; returns the mount point. Idempotent.
+
+        `readonly` means without a writable layer at all, for image volumes: a runtime makes a container's root
+        read-only itself. FailedPrecondition when a layer is missing or the directories cannot carry an overlay.
+        """
+        return await offload(self._mount, container_id, layers, readonly)
+
+    async def unmount(self, container_id: str) -> None:
+        """Unmount, keep the writable layer. Idempotent."""
+        async with self._unmounts:
+            await offload(self._unmount, container_id)
+
+    async def remove(self, container_id: str) -> None:
+        """Unmount and delete the writable layer, however deep its directories. Idempotent."""
+        await self.unmount(container_id)
+        try:
+            await offload(self._remove, container_id)
+        except OSError as error:
+            raise Internal(f"cannot remove the writable layer of container {container_id}: {error}") from error
+
+    async def list(self) -> frozenset[str]:
+        """Ids of containers that have a writable layer or a mount."""
+        return await offload(self._list)
+
+    def _own(self, container_id: str) -> str:
+        return f"{self._writable}/{container_id}"
+
+    def _mount(self, container_id: str, layers: Sequence[int], readonly: bool) -> str:
+        target = self.path(container_id)
+        if mount.is_mountpoint(target):
+            return target
+        own = self._own(container_id)
+        os.makedirs(target, mode=0o700, exist_ok=True)
+        os.makedirs(own, mode=0o700, exist_ok=True)
+        os.makedirs(self._layers, mode=0o700, exist_ok=True)
+        lower = self._lower(container_id, layers, readonly)
+        upper = "" if readonly else f"../containers/{container_id}"
+        options = mount_options(lower, upper, volatile=self._volatile)
+        try:
+            if not readonly:
+                self._prepare(own, layers)
+            namespaces.in_directory(self._layers, lambda: mount.mount("overlay", target, "overlay", 0, options))
+        except OSError as error:
+            raise _explained(error, container_id) from error
+        return target
+
+    def _lower(self, container_id: str, layers: Sequence[int], readonly: bool) -> Sequence[str]:
+        """Lower directories, uppermost first, relative to the layers' directory."""
+        if len(layers) > MAX_LAYERS - 1:
+            raise FailedPrecondition(f"image has {len(layers)} layers; overlayfs takes {MAX_LAYERS - 1}: squash it")
+        lower = [str(number) for number in reversed(layers)]
+        if readonly or not layers:
+            # Overlayfs wants one lower directory, and two when nothing is above them.
+            empty = f"../containers/{container_id}/{_EMPTY}"
+            os.makedirs(f"{self._layers}/{empty}", mode=0o755, exist_ok=True)
+            lower.append(empty)
+        return lower
+
+    def _prepare(self, own: str, layers: Sequence[int]) -> None:
+        """Make the writable layer, or ready it to be mounted again."""
+        boot, marker = proc.boot_id(), f"{own}/{_BOOT}"
+        if _content(marker) not in ("", boot):
+            # Written under `volatile` and not flushed before the machine went down: nobody knows what is in it.
+            trees.remove_tree(f"{own}/{_UPPER}")
+        # The mark that a volatile mount leaves. In the same boot all that was written is still in memory or on disk.
+        trees.remove_tree(f"{own}/{_WORK}")
+        os.makedirs(f"{own}/{_WORK}", mode=0o700)
+        if not os.path.isdir(f"{own}/{_UPPER}"):
+            self._make_upper(own, layers)
+        files.write_atomic(marker, boot.encode())
+
+    def _make_upper(self, own: str, layers: Sequence[int]) -> None:
+        """The merged root directory shows the upper's owner and mode: the image's, from its topmost layer."""
+        fresh = f"{own}/{_FRESH}"
+        trees.remove_tree(fresh)
+        os.mkdir(fresh)
+        if layers:
+            image = os.lstat(f"{self._layers}/{layers[-1]}")
+            os.chown(fresh, image.st_uid, image.st_gid)
+            os.chmod(fresh, stat.S_IMODE(image.st_mode))
+            os.utime(fresh, ns=(image.st_atime_ns, image.st_mtime_ns))
+        else:
+            os.chmod(fresh, 0o755)
+        os.rename(fresh, f"{own}/{_UPPER}")
+
+    def _unmount(self, container_id: str) -> None:
+        target = self.path(container_id)
+        try:
+            mount.unmount(target)
+        except OSError as error:
+            raise Internal(f"cannot unmount the root of container {container_id}: {error}") from error
+        for empty in (target, os.path.dirname(target)):
+            with contextlib.suppress(OSError):
+                os.rmdir(empty)
+
+    def _remove(self, container_id: str) -> None:
+        own = self._own(container_id)
+        for name in _OWN:
+            trees.remove_tree(f"{own}/{name}")
+        with contextlib.suppress(OSError):
+            os.rmdir(own)
+
+    def _list(self) -> frozenset[str]:
+        writable = [found for found in _names(self._writable) if set(_OWN).intersection(_names(self._own(found)))]
+        mounted = [found for found in _names(self._mounts) if os.path.isdir(self.path(found))]
+        return frozenset([*writable, *mounted])
+
+
+def mount_options(lower: Sequence[str], upper: str, *, volatile: bool) -> str:
+    """Options of an overlay mount. `lower` is uppermost first, `upper` the directory that holds upper/ and work/.
+
+    index, metacopy and redirect_dir are off whatever the kernel's defaults are: with them attributes in a writable
+    layer can name other files of the lower layers, and layers are tied to the file system they were made on.
+    `volatile` leaves out every flush to disk: unmounting then takes under a millisecond instead of the time that the
+    disk needs for all that the container has written. What it risks is the writable layer after a power loss, and
+    that is dropped anyway: no container outlives the machine's boot. Volumes are mounts of their own and not touched.
+    FailedPrecondition when the options do not fit into what mount(2) takes.
+    """
+    parts = [f"lowerdir={':'.join(lower)}"]
+    if upper:
+        parts += [f"upperdir={upper}/{_UPPER}", f"workdir={upper}/{_WORK}"]
+        parts += ["volatile"] if volatile else []
+    options = ",".join([*parts, "index=off", "metacopy=off", "redirect_dir=off"])
+    if len(options) > MAX_OPTIONS:
+        raise FailedPrecondition(f"{len(lower)} layers make mount options of {len(options)} bytes, over {MAX_OPTIONS}")
+    return options
+
+
+def _explained(error: OSError, container_id: str) -> FailedPrecondition | Internal:
+    what = f"cannot mount the root of container {container_id}: {error}"
+    if error.errno == errno.ENOENT:
+        return FailedPrecondition(f"{what}: a layer of its image is missing; remove and pull the image again")
+    if error.errno == errno.EINVAL:
+        return FailedPrecondition(f"{what}: is the server's root directory itself on overlayfs or a network mount?")
+    return Internal(what)
+
+
+def _names(directory: str) -> Sequence[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return ()
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""

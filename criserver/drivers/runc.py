@@ -1,0 +1,115 @@
+"""The OCI runtime binary beyond create and exec (port `Runtime`): runc, crun, and what takes the same arguments.
+
+Handlers are resolved once, when the server starts. Every call names its own --root, so that two servers on one host,
+and two handlers of one server, never see each other's containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from criserver.drivers import runtime_words
+from criserver.errors import FailedPrecondition, InvalidArgument, RuntimeFailed, Unavailable
+from criserver.kernel import process
+from criserver.kernel.process import Completed
+from criserver.ports.runtime import Handler
+
+# The order in which "auto" looks for a default handler.
+PREFERENCE = ("runc", "crun")
+
+# Seconds. A start or delete that takes longer is stuck in the kernel or on a hook.
+_CALL_TIMEOUT = 120.0
+_PROBE_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerConfig:
+    """A handler of the configuration: what kind of runtime it is, and its binary by path or name."""
+
+    type: str
+    path: str
+
+
+class OciRuntime:
+    """The runtime handlers of this server."""
+
+    def __init__(self, handlers: Sequence[Handler]) -> None:
+        """`handlers` are those that can be used, the default first; from `open_runtime`."""
+        self._handlers = {handler.name: handler for handler in handlers}
+        self._default = handlers[0] if handlers else None
+
+    def handler(self, name: str) -> Handler:
+        """The handler of that name, "" for the default one; InvalidArgument lists those that exist."""
+        found = self._handlers.get(name) if name else self._default
+        if found is None:
+            known = ", ".join(self._handlers) or "none: install runc (Debian package runc)"
+            raise InvalidArgument(f"runtime handler {name or 'default'!r} is not usable on this node; usable: {known}")
+        return found
+
+    def handlers(self) -> tuple[Handler, ...]:
+        """Every configured handler that can be used on this host, the default first."""
+        return tuple(self._handlers.values())
+
+    async def start(self, handler: str, container_id: str) -> None:
+        """Start the created container; RuntimeFailed carries the runtime's words."""
+        await self._call(handler, "start", container_id)
+
+    async def delete(self, handler: str, container_id: str) -> None:
+        """Delete with force what the runtime knows of the container, cgroup included. Unknown ids are fine."""
+        await self._call(handler, "delete", "--force", container_id)
+
+    async def version(self) -> str:
+        """The default runtime's version, e.g. "1.1.5"; Unavailable when the binary is missing."""
+        try:
+            path = self.handler("").path
+            done = await process.run([path, "--version"], timeout=_PROBE_TIMEOUT)
+        except (FailedPrecondition, InvalidArgument) as error:
+            raise Unavailable(f"the default runtime cannot be asked for its version: {error}") from error
+        if done.returncode:
+            raise Unavailable(f"the default runtime does not tell its version: {done.failure}")
+        return runtime_words.version(done.stdout)
+
+    async def _call(self, handler: str, *arguments: str) -> None:
+        prefix = [*self.handler(handler).command, "--log-format", "json"]  # its errors as JSON on stderr
+        done = await process.run([*prefix, *arguments], timeout=_CALL_TIMEOUT)
+        if done.returncode:
+            raise RuntimeFailed(f"{handler or 'default'} {arguments[0]}: {_words(done)}")
+
+
+async def open_runtime(
+    handlers: Mapping[str, HandlerConfig], *, default: str, state: str, cgroup_driver: str
+) -> OciRuntime:
+    """Look which of the configured handlers there are on this host, and what they can do.
+
+    `default` is a handler's name or "auto"; `state` the server's state directory; `cgroup_driver` "cgroupfs" or
+    "systemd". A handler whose binary is missing is left out: calls that name it say so.
+    """
+    usable = {name: await _probe(name, entry, state, cgroup_driver) for name, entry in handlers.items()}
+    found = {name: handler for name, handler in usable.items() if handler is not None}
+    first = next((name for name in PREFERENCE if name in found), "") if default == "auto" else default
+    rest = [handler for name, handler in found.items() if name != first]
+    return OciRuntime([found[first], *rest] if first in found else [])
+
+
+async def _probe(name: str, entry: HandlerConfig, state: str, cgroup_driver: str) -> Handler | None:
+    try:
+        path = process.find_program(entry.path)
+    except FailedPrecondition:
+        return None
+    handler = Handler(name, entry.type, path, command(path, name, state, cgroup_driver))
+    done = await process.run([path, "features"], timeout=_PROBE_TIMEOUT)
+    features = runtime_words.features(done.stdout) if done.returncode == 0 else runtime_words.Features()
+    return replace(
+        handler, recursive_read_only_mounts=features.recursive_read_only, user_namespaces=features.idmapped_mounts
+    )
+
+
+def command(path: str, name: str, state: str, cgroup_driver: str) -> tuple[str, ...]:
+    """The argv prefix of every call of a handler: its own root, and the cgroup driver."""
+    systemd = ("--systemd-cgroup",) if cgroup_driver == "systemd" else ()
+    return (path, "--root", f"{state}/runtime/{name}", *systemd)
+
+
+def _words(done: Completed) -> str:
+    return runtime_words.last_error(done.stderr) or done.failure

@@ -1,0 +1,99 @@
+"""The helper's main program: forks one jailed child per layer, a few at a time, and answers for all of them.
+
+The child opens the blob, enters the layer's directory for good, and only then reads. Its answer comes back through a
+pipe; a child that dies without one has failed. The first failure ends the rest: the image cannot be had any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from criserver.drivers.unpack import jail, tree
+from criserver.drivers.unpack.protocol import Refused
+from criserver.drivers.unpack.source import Source
+
+Layer = dict[str, Any]
+Answer = dict[str, Any]
+
+
+def main() -> None:
+    """Read the request, unpack, write the answer."""
+    jail.prctl(jail.PR_SET_PDEATHSIG, signal.SIGKILL)
+    request = json.load(sys.stdin)
+    sys.stdout.write(json.dumps(_unpack_all(request)))
+
+
+def _unpack_all(request: dict[str, Any]) -> list[Answer]:
+    layers: list[Layer] = request["layers"]
+    answers: list[Answer | None] = [None] * len(layers)
+    running: dict[int, tuple[int, int]] = {}
+    waiting = list(reversed(range(len(layers))))
+    while waiting or running:
+        while waiting and len(running) < request["parallel"]:
+            number = waiting.pop()
+            pid, pipe = _fork(layers[number], request)
+            running[pid] = (number, pipe)
+        pid, _ = os.wait()
+        number, pipe = running.pop(pid)
+        answer = answers[number] = _answer(pipe)
+        if "error" in answer:
+            waiting.clear()
+            for other in running:
+                os.kill(other, signal.SIGKILL)
+    return _until_error(answers)
+
+
+def _until_error(answers: list[Answer | None]) -> list[Answer]:
+    failed = next((answer for answer in answers if answer and "error" in answer and answer["error"] != "ABORTED"), None)
+    return [failed] if failed else [answer for answer in answers if answer]
+
+
+def _fork(layer: Layer, request: dict[str, Any]) -> tuple[int, int]:
+    parent = os.getpid()
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(theirs)
+        return pid, ours
+    try:
+        os.close(ours)
+        jail.die_with_parent(parent)
+        os.write(theirs, json.dumps(_unpack(layer, request)).encode())
+    finally:
+        os._exit(0)
+
+
+def _answer(pipe: int) -> Answer:
+    with os.fdopen(pipe, "rb") as file:
+        data = file.read()
+    if not data:
+        return {"error": "ABORTED", "message": "the process that unpacked the layer was killed"}
+    answer: Answer = json.loads(data)
+    return answer
+
+
+def _unpack(layer: Layer, request: dict[str, Any]) -> Answer:
+    try:
+        fd = os.open(layer["blob"], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        source = Source(fd, layer["digest"], layer["diff_id"], request["bytes"])
+        if "zstandard" in layer.get("needs", ()):
+            __import__("zstandard")
+        jail.enter(layer["target"], request["bytes"])
+        size, inodes = tree.fill(source, request["entries"])
+    except Refused as error:
+        return {"error": error.code, "message": str(error)}
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return {"error": "RESOURCE_EXHAUSTED" if full else "INTERNAL", "message": str(error)}
+    except MemoryError:
+        return {"error": "RESOURCE_EXHAUSTED", "message": "unpacking the layer needs too much memory"}
+    return {"size": size, "inodes": inodes}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""A layer blob as a stream of tar bytes: read, decompressed and hashed in one pass, with bounded memory.
+
+Gzip (any number of members, RFC 1952), zstd (any number of frames, RFC 8878) and uncompressed blobs are told apart by
+their first bytes, since media types lie. The blob's digest and the digest of the tar are both checked at the end; a
+stream that ends early or does not decode is damage, never a wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator
+
+from criserver.drivers.unpack.protocol import damaged, exhausted
+
+CHUNK = 1 << 20
+"""Bytes decompressed at a time: what bounds the memory of a compression bomb."""
+READ = 1 << 18
+WINDOW_LOG = 27
+"""Largest zstd window (2^27 bytes), zstd's own limit for streams that did not ask for more."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class Source:
+    """The uncompressed bytes of a blob, taken from the front."""
+
+    def __init__(self, fd: int, digest: str, diff_id: str, limit: int) -> None:
+        """Read blob `fd`, which must have `digest` and unpack to a tar of `diff_id` and at most `limit` bytes."""
+        self._fd = fd
+        self._expected = {"blob": digest, "uncompressed layer": diff_id}
+        self._hashes = {what: hashlib.new(value.partition(":")[0]) for what, value in self._expected.items()}
+        self._left = limit
+        self._buffer = b""
+        self._position = 0
+        self._chunks = self._decompressed()
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes; Refused when the stream ends before."""
+        end = self._position + count
+        if end > len(self._buffer):
+            self._fill(count)
+            end = count
+        piece = self._buffer[self._position : end]
+        self._position = end
+        return piece
+
+    def pieces(self, count: int) -> Iterator[memoryview]:
+        """The next `count` bytes in pieces of whatever size is at hand."""
+        while count:
+            if self._position == len(self._buffer):
+                self._fill(1)
+            piece = memoryview(self._buffer)[self._position : self._position + count]
+            self._position += len(piece)
+            count -= len(piece)
+            yield piece
+
+    def skip(self, count: int) -> None:
+        """Pass over `count` bytes."""
+        for _ in self.pieces(count):
+            pass
+
+    def finish(self) -> None:
+        """Read the rest, padding that tar leaves, and check both digests."""
+        for _ in self._chunks:
+            pass
+        for what, expected in self._expected.items():
+            actual = f"{expected.partition(':')[0]}:{self._hashes[what].hexdigest()}"
+            if actual != expected:
+                raise damaged(f"{what} has digest {actual}, expected {expected}")
+
+    def _fill(self, count: int) -> None:
+        parts = [self._buffer[self._position :]]
+        have = len(parts[0])
+        while have < count:
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                raise damaged("layer ends in the middle of its archive: it is truncated")
+            parts.append(chunk)
+            have += len(chunk)
+        self._buffer = parts[0] + parts[1] if len(parts) == 2 else b"".join(parts)
+        self._position = 0
+
+    def _decompressed(self) -> Iterator[bytes]:
+        digest = self._hashes["uncompressed layer"]
+        first = self._read()
+        for chunk in _decoder(first)(first, self._read):
+            digest.update(chunk)
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise exhausted("layer unpacks to more bytes than image.max_layer_size allows")
+            yield chunk
+
+    def _read(self) -> bytes:
+        data = os.read(self._fd, READ)
+        self._hashes["blob"].update(data)
+        return data
+
+
+Read = Callable[[], bytes]
+
+
+def _decoder(first: bytes) -> Callable[[bytes, Read], Iterator[bytes]]:
+    if first.startswith(GZIP_MAGIC):
+        return _gzip
+    return _zstd if first.startswith(ZSTD_MAGIC) else _plain
+
+
+def _plain(data: bytes, read: Read) -> Iterator[bytes]:
+    while data:
+        yield data
+        data = read()
+
+
+def _gzip(data: bytes, read: Read) -> Iterator[bytes]:
+    while data := data or read():
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            if not data and not (data := read()):
+                raise damaged("gzip stream ends early: the layer is truncated")
+            try:
+                chunk = member.decompress(data, CHUNK)
+            except zlib.error as error:
+                raise damaged(f"gzip stream is corrupt: {error}") from error
+            data = member.unconsumed_tail
+            if chunk:
+                yield chunk
+        # Zeros behind the last member are padding (gzip(1)); anything else must begin a new member.
+        data = member.unused_data.lstrip(b"\0")
+
+
+def _zstd(data: bytes, read: Read) -> Iterator[bytes]:
+    import zstandard  # noqa: PLC0415 - the import budget: most layers are gzip
+
+    context = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG)
+    with context.stream_reader(_File(data, read), read_size=READ, read_across_frames=True) as stream:
+        try:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+        except zstandard.ZstdError as error:
+            raise damaged(f"zstd stream is corrupt: {error}") from error
+
+
+class _File:
+    """The reading half of a file, for a library that wants one."""
+
+    def __init__(self, first: bytes, read: Read) -> None:
+        self._first = first
+        self._read = read
+
+    def read(self, _size: int) -> bytes:
+        """Some bytes, none at the end."""
+        data, self._first = self._first, b""
+        return data or self._read()

@@ -1,0 +1,245 @@
+"""Entries become files: the tree of one layer, in the form in which overlayfs stacks it.
+
+Works in the current directory, which the helper has made the root of its world: names are relative, links lead
+nowhere else. The last part of a name is never followed. Deletions become what overlayfs reads them from
+(kernel.org, filesystems/overlayfs, "whiteouts and opaque directories"): a character device 0:0, and the xattr
+trusted.overlay.opaque on a directory; their names in the archive are OCI image-spec layer.md's.
+Metadata of directories is set last, so that no write inside changes their times and no set-group-ID bit or default
+ACL of theirs colours what is created in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable, Mapping
+
+from criserver.drivers.unpack import tar
+from criserver.drivers.unpack.protocol import hostile, shown
+from criserver.drivers.unpack.source import Source
+
+WHITEOUT = b".wh."
+OPAQUE = b".wh..wh..opq"
+AUFS = b".wh..wh."
+"""Prefix of what aufs kept in its layers for itself; it means nothing elsewhere."""
+OVERLAY_OPAQUE = "trusted.overlay.opaque"
+
+_XATTRS = ("user.", "security.capability", "system.posix_acl_access", "system.posix_acl_default")
+"""Xattrs that a layer may set. Not trusted.*: that is overlayfs's own language (redirect, opaque, metacopy)."""
+_OVERLAY_XATTRS = "user.overlay."
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)
+
+
+class Tree:
+    """The layer's tree while it is being filled."""
+
+    def __init__(self, source: Source) -> None:
+        """`source` holds the contents of the entries that are put."""
+        self._source = source
+        self._directories: dict[bytes, tar.Entry] = {}
+        self._put = {
+            tar.REGULAR: self._file,
+            tar.HARDLINK: self._hardlink,
+            tar.SYMLINK: self._symlink,
+            tar.DIRECTORY: self._directory,
+            tar.CHARACTER: self._node,
+            tar.BLOCKDEV: self._node,
+            tar.FIFO: self._node,
+        }
+
+    def put(self, entry: tar.Entry) -> None:
+        """Apply one entry, over whatever an earlier one has left under its name."""
+        parent, _, base = entry.name.rpartition(b"/")
+        if base.startswith(WHITEOUT):
+            self._source.skip(entry.stored)
+            self._delete(parent, base)
+            return
+        put = self._put[entry.kind]
+        try:
+            put(entry)
+        except FileNotFoundError:
+            self._make_parents(parent)
+            put(entry)
+        except FileExistsError:
+            was_whiteout = self._clear(entry.name)
+            put(entry)
+            if was_whiteout and entry.kind == tar.DIRECTORY:
+                os.setxattr(entry.name, OVERLAY_OPAQUE, b"y", follow_symlinks=False)
+
+    def finish(self) -> None:
+        """Give the directories their metadata, children before parents."""
+        for name in sorted(self._directories, reverse=True):
+            entry = self._directories[name]
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self._adorn(name or b".", entry)
+
+    def _file(self, entry: tar.Entry) -> None:
+        fd = os.open(entry.name, _CREATE, entry.mode)
+        try:
+            if entry.regions is not None:
+                self._sparse(fd, entry)
+            elif entry.stored:
+                for piece in self._source.pieces(entry.stored):
+                    _write(fd, piece)
+            if entry.uid or entry.gid:
+                os.fchown(fd, entry.uid, entry.gid)
+                os.fchmod(fd, entry.mode)  # chown(2) clears the set-ID bits
+            if entry.xattrs:
+                _set_xattrs(fd, entry.xattrs)
+            os.utime(fd, ns=(entry.mtime, entry.mtime))
+        finally:
+            os.close(fd)
+
+    def _sparse(self, fd: int, entry: tar.Entry) -> None:
+        os.ftruncate(fd, entry.size)
+        for offset, length in entry.regions or ():
+            os.lseek(fd, offset, os.SEEK_SET)
+            for piece in self._source.pieces(length):
+                _write(fd, piece)
+
+    def _hardlink(self, entry: tar.Entry) -> None:
+        if entry.target == entry.name:
+            return
+        try:
+            os.link(entry.target, entry.name, follow_symlinks=False)
+        except FileNotFoundError:
+            if not os.path.lexists(entry.target):
+                what = f"hard link {shown(entry.name)} leads to {shown(entry.target)}"
+                raise hostile(f"{what}, which is not in this layer") from None
+            raise
+
+    def _symlink(self, entry: tar.Entry) -> None:
+        os.symlink(entry.target, entry.name)
+        if entry.uid or entry.gid:
+            os.chown(entry.name, entry.uid, entry.gid, follow_symlinks=False)
+        os.utime(entry.name, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _directory(self, entry: tar.Entry) -> None:
+        if entry.name:
+            try:
+                os.mkdir(entry.name, 0o700)
+            except FileExistsError:
+                if not stat.S_ISDIR(os.lstat(entry.name).st_mode):
+                    raise
+        self._directories[entry.name] = entry
+
+    def _node(self, entry: tar.Entry) -> None:
+        kind = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCKDEV: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}[entry.kind]
+        os.mknod(entry.name, kind | entry.mode, os.makedev(*entry.device))
+        self._adorn(entry.name, entry)
+
+    def _adorn(self, name: bytes, entry: tar.Entry) -> None:
+        os.chown(name, entry.uid, entry.gid, follow_symlinks=False)
+        if stat.S_ISLNK(os.lstat(name).st_mode):
+            return
+        os.chmod(name, entry.mode)
+        _set_xattrs(name, entry.xattrs)
+        os.utime(name, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _delete(self, parent: bytes, base: bytes) -> None:
+        """A whiteout: what lies in lower layers is gone. What this layer itself has under the name stays."""
+        if base != OPAQUE and base.startswith(AUFS):
+            return
+        if parent:
+            self._make_parents(parent)
+        if base == OPAQUE:
+            os.setxattr(parent or b".", OVERLAY_OPAQUE, b"y")
+            return
+        name = os.path.join(parent, base[len(WHITEOUT) :])
+        if name in (b"", b".", b"..") or name.endswith((b"/.", b"/..", b"/")):
+            raise hostile(f"whiteout {shown(os.path.join(parent, base))} names no file")
+        try:
+            os.mknod(name, stat.S_IFCHR, 0)
+        except FileExistsError:
+            if stat.S_ISDIR(os.lstat(name).st_mode):
+                os.setxattr(name, OVERLAY_OPAQUE, b"y", follow_symlinks=False)
+
+    def _make_parents(self, parent: bytes) -> None:
+        """Directories that the archive takes for granted: root's, 0755, below whatever links lead there."""
+        if parent:
+            os.makedirs(os.path.realpath(parent), 0o755, exist_ok=True)
+
+    def _clear(self, name: bytes) -> bool:
+        """Remove what an earlier entry left under `name`; whether it was a whiteout."""
+        status = os.lstat(name)
+        if stat.S_ISDIR(status.st_mode):
+            self._remove_directory(name)
+            return False
+        os.unlink(name)
+        return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+    def _remove_directory(self, name: bytes) -> None:
+        """Remove a tree of this layer, without recursion: its depth is the archive's choice."""
+        stack = [name]
+        while stack:
+            top = stack[-1]
+            inner = None
+            for child in list(os.scandir(top)):
+                if child.is_dir(follow_symlinks=False):
+                    inner = child.path
+                    break
+                os.unlink(child.path)
+            if inner is None:
+                os.rmdir(stack.pop())
+                self._directories.pop(top, None)
+            else:
+                stack.append(inner)
+
+
+def usage(root: bytes = b".") -> tuple[int, int]:
+    """Bytes on disk and number of files below and with `root`, hard links counted once, as du(1) counts."""
+    size = os.lstat(root).st_blocks * 512
+    linked: set[int] = set()
+    inodes = 1
+    stack = [root]
+    while stack:
+        with os.scandir(stack.pop()) as children:
+            for child in children:
+                status = child.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    stack.append(child.path)
+                elif status.st_nlink > 1:
+                    if status.st_ino in linked:
+                        continue
+                    linked.add(status.st_ino)
+                size += status.st_blocks * 512
+                inodes += 1
+    return size, inodes
+
+
+def fill(source: Source, limit: int) -> tuple[int, int]:
+    """Unpack the archive in `source`, at most `limit` entries, into the current directory; returns its usage."""
+    tree = Tree(source)
+    _put_all(tree, tar.entries(source, limit))
+    source.finish()
+    tree.finish()
+    return usage()
+
+
+def _put_all(tree: Tree, entries: Iterable[tar.Entry]) -> None:
+    for entry in entries:
+        try:
+            tree.put(entry)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise hostile(f"entry {shown(entry.name)} cannot be created: {error.strerror}") from error
+
+
+def _write(fd: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(fd, piece) :]
+
+
+def _set_xattrs(target: bytes | int, xattrs: Mapping[str, bytes]) -> None:
+    for name, value in xattrs.items():
+        if not name.startswith(_XATTRS) or name.startswith(_OVERLAY_XATTRS):
+            continue
+        try:
+            os.setxattr(target, name, value)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED or name.startswith("security."):
+                raise

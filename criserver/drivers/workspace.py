@@ -1,0 +1,41 @@
+"""Private directories for pulls and imports, at <root>/tmp/pull-<random>: 0700, gone with their user or at start-up."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from criserver.kernel.offload import offload
+from criserver.kernel.trees import remove_tree
+
+_PREFIX = "pull-"
+
+
+class Workspaces:
+    """The directory of directories."""
+
+    def __init__(self, root: str) -> None:
+        """`root` is the server's directory; "tmp" below it is made when it is not there."""
+        self._parent = os.path.join(root, "tmp")
+        os.makedirs(self._parent, mode=0o700, exist_ok=True)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        """A fresh directory, as long as the context lasts."""
+        path = f"{self._parent}/{_PREFIX}{secrets.token_hex(8)}"
+        try:
+            await offload(os.mkdir, path, 0o700)
+            yield path
+        finally:
+            await offload(remove_tree, path)
+
+    async def clear(self) -> None:
+        """Remove every directory that a killed server has left."""
+        await offload(self._clear)
+
+    def _clear(self) -> None:
+        for name in os.listdir(self._parent):
+            if name.startswith(_PREFIX):
+                remove_tree(f"{self._parent}/{name}")

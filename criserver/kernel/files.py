@@ -1,0 +1,37 @@
+"""Files of our own, written so that a reader or a crash never finds half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+
+def write_atomic(path: str, data: bytes, mode: int = 0o600, *, durable: bool = False) -> None:
+    """Replace the file at `path` by one of `data` and `mode`, whole or not at all (rename(2)).
+
+    `durable` makes it survive a power loss, at the price of two disk flushes. Blocks; OSError as it comes, with no
+    temporary file left.
+    """
+    directory = os.path.dirname(path)
+    fd, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            os.fchmod(fd, mode)
+            if durable:
+                file.flush()
+                os.fsync(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    if durable:
+        _sync_directory(directory)
+
+
+def _sync_directory(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

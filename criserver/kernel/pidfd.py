@@ -1,0 +1,47 @@
+"""Processes by pidfd (pidfd_open(2)): a handle that keeps naming the same process when its pid is used again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from criserver.kernel import proc
+
+
+def open_pidfd(pid: int, started: int | None = None) -> int | None:
+    """A close-on-exec pidfd of process `pid`; None when it has ended.
+
+    With `started` (proc.start_time, clock ticks) also None when that pid is another process by now.
+    """
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if started is not None and proc.start_time(pid) != started:
+        os.close(fd)
+        return None
+    return fd
+
+
+def send_signal(fd: int, number: int) -> bool:
+    """Send signal `number`; False when the process has ended and been waited for."""
+    try:
+        signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def ended(fd: int) -> None:
+    """Wait in the event loop until the process of `fd` has ended, anybody's child that it may be.
+
+    One waiter per descriptor; the caller keeps the descriptor open meanwhile and closes it after.
+    """
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    loop.add_reader(fd, done.set)
+    try:
+        await done.wait()
+    finally:
+        loop.remove_reader(fd)

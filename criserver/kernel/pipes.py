@@ -1,0 +1,62 @@
+"""Reading what a child process prints, in the event loop, bounded.
+
+More than the limit is read and dropped, so that the child never blocks on a full pipe and memory stays flat
+(CVE-2022-1708).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+_CHUNK = 65536
+
+
+class Sink:
+    """One pipe that a child writes: the reading end, and the first bytes of what came.
+
+    `kept` holds at most `limit` bytes; `truncated` says that there were more.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Nothing is open yet; whoever makes a Sink closes it."""
+        self.kept = bytearray()
+        self.truncated = False
+        self._limit = limit
+        self._fd = -1
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Future[None] | None = None
+
+    def open(self) -> int:
+        """Make the pipe; returns the writing end, which the caller closes."""
+        self._fd, theirs = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._fd, False)
+        return theirs
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Begin to read; the future is done at the end of the pipe."""
+        self._loop = loop
+        self._end = loop.create_future()
+        loop.add_reader(self._fd, self._readable)
+        return self._end
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return
+        room = self._limit - len(self.kept)
+        self.kept += data[:room]
+        self.truncated = self.truncated or len(data) > room
+        if not data:
+            self.close()
+
+    def close(self) -> None:
+        """Stop reading and close our end. Idempotent."""
+        if self._fd >= 0:
+            if self._loop is not None:
+                self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        if self._end is not None and not self._end.done():
+            self._end.set_result(None)

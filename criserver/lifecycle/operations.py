@@ -1,0 +1,39 @@
+"""Requests in flight, by what they are about: an identical request joins the running one.
+
+A caller that gives up (deadline, disconnect) does not stop an operation: it finishes or undoes itself, and the retry
+joins it or finds its result. So a kubelet never reads "name is reserved" (cri-o's and containerd's old pain).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, TypeVar, cast
+
+from criserver.lifecycle.tasks import Tasks
+
+T = TypeVar("T")
+
+
+class Operations:
+    """The registry of running operations."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._running: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of the operation under `key`, started by this call unless it runs already.
+
+        Cancelling the caller leaves the operation running.
+        """
+        task = self._running.get(key)
+        if task is None:
+            task = self._tasks.spawn(start(), name=str(key), quiet=True)
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        return cast(T, await asyncio.shield(task))
+
+    def running(self, key: Hashable) -> bool:
+        """Whether an operation under `key` is in flight."""
+        return key in self._running

@@ -1,0 +1,230 @@
+"""Pod sandboxes: run, stop, remove.
+
+RunPodSandbox: name reserved and journal begun in one commit → files → namespaces → pod cgroup → pod init → CNI ADD →
+READY in one commit. Stop and remove go forward and may be asked any number of times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+
+from criserver.errors import Unimplemented
+from criserver.lifecycle.containers import ContainerLifecycle
+from criserver.lifecycle.deliveries import Deliveries
+from criserver.lifecycle.forward import REMOVE_POD, STOP_POD, go
+from criserver.lifecycle.operations import Operations
+from criserver.lifecycle.pod_steps import CGROUP, FILES, NAMESPACES, NETWORK, POD_INIT, pod_undoers
+from criserver.lifecycle.powers import Powers
+from criserver.lifecycle.undo import UndoStack
+from criserver.model.sandbox import Sandbox, SandboxConfig, SandboxState
+from criserver.model.security import NamespaceMode
+from criserver.model.transitions import check_sandbox
+from criserver.observe.context import log_context
+from criserver.observe.timings import Stages
+from criserver.state.codec import encode
+from criserver.state.journal import Journal
+from criserver.state.sandboxes import Sandboxes
+
+log = logging.getLogger(__name__)
+
+
+class PodLifecycle:
+    """What can be done with pod sandboxes."""
+
+    def __init__(
+        self,
+        sandboxes: Sandboxes,
+        journal: Journal,
+        powers: Powers,
+        containers: ContainerLifecycle,
+        operations: Operations,
+        deliveries: Deliveries,
+        *,
+        node_name: str,
+    ) -> None:
+        self._sandboxes, self._journal, self._powers = sandboxes, journal, powers
+        self._containers, self._operations, self._node_name = containers, operations, node_name
+        self._deliveries = deliveries
+        self._undoers = pod_undoers(powers)
+
+    async def run(self, config: SandboxConfig, handler: str) -> str:
+        """Make a sandbox and return its id; an identical request in flight, or one nobody got the answer of, is joined.
+
+        AlreadyExists when another sandbox has the name, NetworkFailed with the plugin's words, Internal.
+        """
+        key = ("RunPodSandbox", config.metadata)
+        with log_context(pod=f"{config.metadata.namespace}/{config.metadata.name}"):
+            return await self._operations.join(key, lambda: self._run(config, handler))
+
+    def delivered(self, sandbox_id: str) -> None:
+        """Note that a caller has the id, so that asking for the name again is an error from now on."""
+        self._deliveries.note(sandbox_id)
+
+    async def stop(self, sandbox_id: str) -> None:
+        """Kill what runs in the sandbox, give its network back, drop its namespaces. Unknown ids are fine."""
+        if sandbox := self._sandboxes.find(sandbox_id):
+            with self._logged(sandbox):
+                await self._operations.join((STOP_POD, sandbox.id), lambda: self._stop(sandbox.id))
+
+    async def remove(self, sandbox_id: str) -> None:
+        """Stop the sandbox if need be, remove its containers and all that is left of it. Unknown ids are fine."""
+        if sandbox := self._sandboxes.find(sandbox_id):
+            with self._logged(sandbox):
+                await self._operations.join((REMOVE_POD, sandbox.id), lambda: self._remove(sandbox.id))
+
+    async def _run(self, config: SandboxConfig, handler_name: str) -> str:
+        existing = self._sandboxes.named(config.metadata)
+        if existing and existing.state is SandboxState.READY and existing.config == config:
+            if not self._deliveries.noted(existing):
+                return existing.id
+        handler = self._powers.runtime.handler(handler_name)
+        _check(config)
+        self._powers.cgroups.check_parent(config.cgroup_parent)
+        sandbox = Sandbox(
+            id=secrets.token_hex(32),
+            config=config,
+            runtime_handler=handler.name,
+            state=SandboxState.CREATING,
+            created_at=self._powers.clock.now(),
+        )
+        stages = Stages("RunPodSandbox")
+        undo = UndoStack(self._journal, self._undoers, "RunPodSandbox", sandbox.id)
+        with log_context(sandbox_id=sandbox.id):
+            try:
+                async with undo:
+                    with stages.stage("reserve"):
+                        await self._sandboxes.insert(sandbox, undo.first(FILES))
+                    await self._build(sandbox, undo, stages)
+            except BaseException:
+                # Whatever could not be undone stays in the journal, for garbage collection; the name is free again.
+                await self._sandboxes.delete(sandbox.id)
+                raise
+            log.info("pod sandbox is ready", extra=stages.fields())
+        return sandbox.id
+
+    async def _build(self, sandbox: Sandbox, undo: UndoStack, stages: Stages) -> None:
+        powers, config, key = self._powers, sandbox.config, sandbox.id
+        options = config.security.namespace_options
+        hostname = config.hostname or self._node_name
+        kinds = {"uts"}
+        kinds |= {"net"} if options.network is not NamespaceMode.NODE else set()
+        kinds |= {"ipc"} if options.ipc is not NamespaceMode.NODE else set()
+        with stages.stage("files"):
+            await powers.pod_files.create(key, config, hostname)
+        with stages.stage("namespaces"):
+            await undo.step(
+                NAMESPACES, lambda: powers.namespaces.pin(key, kinds, hostname=hostname, sysctls=config.sysctls)
+            )
+        parent = config.cgroup_parent or powers.cgroups.default_parent(key)
+        owns = await powers.cgroups.missing(parent)
+        if owns:
+            with stages.stage("cgroup"):
+                await undo.step(CGROUP, lambda: powers.cgroups.ensure(parent), parent)
+        pid_init = 0
+        if options.pid is NamespaceMode.POD:
+            with stages.stage("pod init"):
+                pid_init = await self._pod_init(sandbox, undo, parent, kinds)
+        network, ips = "", ()
+        if not config.host_network:
+            with stages.stage("network"):
+                netns = powers.namespaces.path(key, "net")
+                attachment = await undo.step(
+                    NETWORK, lambda: powers.network.add(key, config, netns), encode(config).decode()
+                )
+            network, ips = attachment.network, attachment.ips
+        with stages.stage("commit"):
+            await self._sandboxes.update(
+                key,
+                settle=True,
+                state=SandboxState.READY,
+                cgroup_parent=parent,
+                owns_cgroup=owns,
+                pid_init=pid_init,
+                network=network,
+                ips=ips,
+            )
+
+    async def _pod_init(self, sandbox: Sandbox, undo: UndoStack, parent: str, kinds: set[str]) -> int:
+        powers, key = self._powers, sandbox.id
+        leaf = powers.cgroups.pod_init_path(parent, key)
+        joined = {kind: powers.namespaces.path(key, kind) for kind in sorted(kinds)}
+
+        async def fork() -> int:
+            await powers.cgroups.ensure(leaf)
+            pid = await powers.monitors.pod_init(key, joined, leaf)
+            await powers.namespaces.pin_pid(key, pid)
+            return pid
+
+        return await undo.step(POD_INIT, fork, leaf)
+
+    async def _stop(self, sandbox_id: str) -> None:
+        sandbox = self._sandboxes.get(sandbox_id)
+        if sandbox.state in (SandboxState.NOTREADY, SandboxState.REMOVING):
+            return
+        check_sandbox(sandbox_id, sandbox.state, SandboxState.STOPPING)
+        await self._sandboxes.update(sandbox_id, state=SandboxState.STOPPING)
+        await go(self._journal, STOP_POD, sandbox_id, self._stop_steps(sandbox))
+        await self._sandboxes.update(sandbox_id, state=SandboxState.NOTREADY, pid_init=0)
+        log.info("pod sandbox is stopped")
+
+    def _stop_steps(self, sandbox: Sandbox) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
+        powers, key = self._powers, sandbox.id
+
+        async def containers() -> None:
+            await asyncio.gather(*(self._containers.kill(row.id) for row in self._containers.of(key)))
+
+        async def network() -> None:
+            if not sandbox.config.host_network:
+                await powers.network.remove(key, sandbox.config, powers.namespaces.path(key, "net"))
+
+        async def pod_init() -> None:
+            leaf = powers.cgroups.pod_init_path(sandbox.cgroup_parent, key)
+            await self._undoers[POD_INIT](key, leaf)
+
+        return [
+            ("containers", containers),
+            *([(POD_INIT, pod_init)] if sandbox.pid_init else []),
+            (NETWORK, network),
+            (NAMESPACES, lambda: powers.namespaces.unpin(key)),
+            ("shm", lambda: powers.pod_files.unmount(key)),
+        ]
+
+    async def _remove(self, sandbox_id: str) -> None:
+        # A stop in flight is joined; one that failed before is tried again.
+        await self._operations.join((STOP_POD, sandbox_id), lambda: self._stop(sandbox_id))
+        sandbox = self._sandboxes.get(sandbox_id)
+        check_sandbox(sandbox_id, sandbox.state, SandboxState.REMOVING)
+        await self._sandboxes.update(sandbox_id, state=SandboxState.REMOVING)
+        powers = self._powers
+
+        async def containers() -> None:
+            await asyncio.gather(*(self._containers.remove(row.id) for row in self._containers.of(sandbox_id)))
+
+        async def cgroup() -> None:
+            if sandbox.owns_cgroup:
+                await powers.cgroups.remove(sandbox.cgroup_parent)
+
+        await go(
+            self._journal,
+            REMOVE_POD,
+            sandbox_id,
+            [("containers", containers), (CGROUP, cgroup), (FILES, lambda: powers.pod_files.remove(sandbox_id))],
+        )
+        await self._sandboxes.delete(sandbox_id)
+        log.info("pod sandbox is removed")
+
+    def _logged(self, sandbox: Sandbox) -> AbstractContextManager[None]:
+        meta = sandbox.config.metadata
+        return log_context(pod=f"{meta.namespace}/{meta.name}", sandbox_id=sandbox.id)
+
+
+def _check(config: SandboxConfig) -> None:
+    userns = config.security.namespace_options.userns
+    if userns is not None and userns.mode is NamespaceMode.POD:
+        raise Unimplemented(
+            "config.linux.security_context.namespace_options.userns_options.mode: POD is not built yet; use NODE"
+        )

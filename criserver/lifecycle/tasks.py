@@ -1,0 +1,36 @@
+"""The one place that starts background tasks: each is named, kept from the garbage collector, and its failure logged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """Running background tasks of one server."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], name: str, *, quiet: bool = False) -> asyncio.Task[T]:
+        """Start a task; a failure nobody awaits is logged, unless `quiet` says that its awaiter tells it."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._running.add(task)
+        task.add_done_callback(lambda done: self._settled(done, quiet))
+        return task
+
+    async def drain(self, seconds: float) -> int:
+        """Wait for running tasks, at most `seconds`; returns how many are still running."""
+        if self._running:
+            await asyncio.wait(tuple(self._running), timeout=seconds)
+        return len(self._running)
+
+    def _settled(self, task: asyncio.Task[Any], quiet: bool) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not quiet:
+            log.error("background task %s failed: %s", task.get_name(), error, exc_info=error)

@@ -1,0 +1,76 @@
+"""The image: its identity, its layers and the defaults that it gives a container's process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDefaults:
+    """What the image config says of the process (OCI image-spec config.md, "config")."""
+
+    user: str = ""
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    working_dir: str = ""
+    stop_signal: str = ""
+    volumes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer on disk. `number` names its directory, `diff_id` is the digest of its uncompressed tar.
+
+    `size` is what the unpacked tree takes in bytes, `inodes` how many files it is.
+    """
+
+    number: int
+    diff_id: str
+    size: int
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What is kept of an image beside its layers and references. `pulled_at` is in nanoseconds since the epoch."""
+
+    defaults: ImageDefaults = field(default_factory=ImageDefaults)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    pulled_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image on this node. `id` is the config's digest ("sha256:<hex>"); `layers` are layer numbers, lowest first.
+
+    `size` is what the image costs on disk, in bytes, as the kubelet's image garbage collection counts it.
+    `annotations` are those of the image's manifest.
+    """
+
+    id: str
+    repo_tags: tuple[str, ...]
+    repo_digests: tuple[str, ...]
+    size: int
+    layers: tuple[int, ...]
+    defaults: ImageDefaults
+    pinned: bool = False
+    pulled_at: int = 0
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """CRI AuthConfig. Its repr tells nothing, so that no log or traceback can show it."""
+
+    username: str = ""
+    password: str = ""
+    auth: str = ""
+    server_address: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"

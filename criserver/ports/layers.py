@@ -1,0 +1,31 @@
+"""Layers on disk: directory trees by number, made from blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from criserver.model.image import Layer
+from criserver.ports.registry import LayerBlob
+
+
+class Layers(Protocol):
+    """Make and drop layer trees; names derive from the layer's number."""
+
+    root: str
+
+    async def unpack(self, blobs: Mapping[int, LayerBlob]) -> tuple[Layer, ...]:
+        """Unpack each blob and put its tree under its number; all of them or, after an error, none.
+
+        DataLoss when digests do not match or a stream is damaged, InvalidArgument for an archive that no layer may
+        be, ResourceExhausted when the disk or a bound is full.
+        """
+        ...
+
+    async def remove(self, numbers: frozenset[int]) -> None:
+        """Delete trees. Idempotent."""
+        ...
+
+    async def present(self) -> frozenset[int]:
+        """Numbers of the trees that stand complete; for start-up, since it drops incomplete ones first."""
+        ...

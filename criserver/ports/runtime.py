@@ -1,0 +1,45 @@
+"""The OCI runtime (runc, crun) beyond `create` and `exec`, which the monitor runs itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A runtime handler of the configuration, resolved on this host.
+
+    `command` is the argv prefix that every runtime call starts with: the binary, its --root and cgroup driver flags.
+    """
+
+    name: str
+    type: str
+    path: str
+    command: tuple[str, ...]
+    recursive_read_only_mounts: bool = False
+    user_namespaces: bool = False
+
+
+class Runtime(Protocol):
+    """Calls of the runtime binary for one container, and what it says of itself."""
+
+    def handler(self, name: str) -> Handler:
+        """The handler of that name, "" for the default one; InvalidArgument lists those that exist."""
+        ...
+
+    def handlers(self) -> tuple[Handler, ...]:
+        """Every configured handler that can be used on this host, the default first."""
+        ...
+
+    async def start(self, handler: str, container_id: str) -> None:
+        """Start the created container; RuntimeFailed carries the runtime's words (command not found, ...)."""
+        ...
+
+    async def delete(self, handler: str, container_id: str) -> None:
+        """Delete with force what the runtime knows of the container, cgroup included. Unknown ids are fine."""
+        ...
+
+    async def version(self) -> str:
+        """The default runtime's version, e.g. "1.1.5"; Unavailable when the binary is missing."""
+        ...

@@ -1,0 +1,115 @@
+"""One mount of the request as an OCI mount: source, access, propagation, options, id mappings; and every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from criserver.errors import FailedPrecondition, InvalidArgument
+from criserver.model.container import Mount, Propagation
+from criserver.spec import checks, namespaces
+from criserver.spec.wish import HostFacts, ResolvedMount, SourcePropagation
+
+_FLAGS: dict[Propagation, str] = {
+    Propagation.PRIVATE: "rprivate",
+    Propagation.HOST_TO_CONTAINER: "rslave",
+    Propagation.BIDIRECTIONAL: "rshared",
+}
+_SOURCES: dict[Propagation, frozenset[SourcePropagation]] = {
+    Propagation.PRIVATE: frozenset(SourcePropagation),
+    Propagation.HOST_TO_CONTAINER: frozenset({SourcePropagation.SLAVE, SourcePropagation.SHARED}),
+    Propagation.BIDIRECTIONAL: frozenset({SourcePropagation.SHARED}),
+}
+# Files of procfs that a bind mount may hide, as lxcfs does; the runtimes allow just these.
+_PROC_FILES = frozenset(
+    "/proc/" + name
+    for name in (
+        "cpuinfo diskstats loadavg meminfo net/dev slabinfo stat swaps sys/crypto/fips_enabled sys/kernel/ns_last_pid uptime"
+    ).split()
+)
+_OPTIONS = frozenset(
+    "async atime dev diratime dirsync exec noatime nodev nodiratime noexec norelatime nostrictatime nosuid nosymfollow "
+    "relatime ro rw strictatime suid sync symfollow".split()
+)
+
+
+def bind(resolved: ResolvedMount, host: HostFacts) -> dict[str, Any]:
+    """The OCI mount of a resolved CRI Mount (runtime-spec config.md, "mounts").
+
+    InvalidArgument for what has no meaning, FailedPrecondition for what host or runtime cannot do.
+    """
+    mount = resolved.mount
+    path = destination(mount.container_path, "mounts.container_path")
+    source = checks.absolute_path(resolved.source, f"source of mount {path}")
+    _check_propagation(resolved, path)
+    result: dict[str, Any] = {
+        "destination": path,
+        "type": "bind",
+        "source": source,
+        "options": ["rbind", _FLAGS[mount.propagation], *_access(mount, host, path), *_options(mount, path)],
+    }
+    if mount.uid_mappings or mount.gid_mappings:
+        if not host.idmapped_mounts:
+            raise FailedPrecondition(
+                f"mount {path}: uidMappings and gidMappings need idmapped mounts, which the kernel or the runtime of this "
+                "handler lacks; use a newer runtime, or a pod without a user namespace"
+            )
+        result["uidMappings"] = namespaces.mappings(mount.uid_mappings)
+        result["gidMappings"] = namespaces.mappings(mount.gid_mappings)
+    return result
+
+
+def destination(path: str, field: str) -> str:
+    """Where a mount may lie, in normal form: not the root, and not on procfs (CVE-2019-16884, CVE-2023-27561)."""
+    normal = checks.absolute_path(path, field)
+    if normal == "/":
+        raise InvalidArgument(f"{field}: {path!r} is the container's root; give a path below it")
+    if checks.beneath(normal, "/proc") and normal not in _PROC_FILES:
+        raise InvalidArgument(f"{field}: {path!r} lies on /proc, which nothing may hide; give another path, such as /host{normal}")
+    return normal
+
+
+def rootfs_propagation(mounts: Iterable[Mount]) -> str:
+    """linux.rootfsPropagation that lets every mount propagate as asked; empty for the runtime's default."""
+    asked = {mount.propagation for mount in mounts}
+    if Propagation.BIDIRECTIONAL in asked:
+        return "rshared"
+    return "rslave" if Propagation.HOST_TO_CONTAINER in asked else ""
+
+
+def _access(mount: Mount, host: HostFacts, path: str) -> list[str]:
+    if mount.image is not None:
+        return ["ro"]
+    if not mount.recursive_read_only:
+        return ["ro"] if mount.readonly else ["rw"]
+    if not mount.readonly:
+        raise InvalidArgument(f"mount {path}: recursive_read_only without readonly; set readonly too")
+    if mount.propagation is not Propagation.PRIVATE:
+        raise InvalidArgument(f"mount {path}: recursive_read_only with propagation {mount.propagation}; give PRIVATE")
+    if not host.recursive_read_only:
+        raise FailedPrecondition(
+            f"mount {path}: recursive_read_only is not supported by the kernel or the runtime of this handler; "
+            "use readonly alone, or a handler that lists the feature"
+        )
+    return ["ro", "rro"]
+
+
+def _options(mount: Mount, path: str) -> list[str]:
+    readonly = mount.readonly or mount.image is not None
+    for option in mount.mount_options:
+        if option not in _OPTIONS:
+            raise InvalidArgument(
+                f"mount {path}: mount_options {option!r} is not an option of a bind mount; give one such as noexec, nodev, nosuid"
+            )
+        if option == "rw" and readonly:
+            raise InvalidArgument(f"mount {path}: mount_options rw, but the mount is read-only; remove one of them")
+    return list(mount.mount_options)
+
+
+def _check_propagation(resolved: ResolvedMount, path: str) -> None:
+    wanted, source = resolved.mount.propagation, resolved.source_propagation
+    if source not in _SOURCES[wanted]:
+        raise FailedPrecondition(
+            f"mount {path}: propagation {wanted}, but {resolved.source} lies on a {source} mount of the host; "
+            "make that mount shared (mount --make-rshared), or ask for PRIVATE"
+        )

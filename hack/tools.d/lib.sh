@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# What the scripts of hack/tools.d share. Sourced with `tool` and `version` set; not run, hence not executable.
+#
+# A build leaves programs in $CRISERVER_TOOLS/bin and its version in $CRISERVER_TOOLS/stamps/TOOL. Both appear by a
+# rename, the stamp last: a build that is cut short is done again.
+set -euo pipefail
+
+: "${tool:?}" "${version:?}"
+tools=${CRISERVER_TOOLS:-$HOME/.cache/criserver/tools}
+export GOFLAGS=-buildvcs=false GOWORK=off
+
+# Leave the script when this version is built and all of the named programs are there.
+done_if_built() {
+    local program
+    [[ $(cat "$tools/stamps/$tool" 2>/dev/null) == "$version" ]] || return 0
+    for program in "$@"; do
+        [[ -x $tools/bin/$program ]] || return 0
+    done
+    exit 0
+}
+
+# Leave the script with 3, saying that $1 is missing and how to get it ($2).
+missing() {
+    echo "tools: $tool $version cannot be built: $1. Fix: $2" >&2
+    exit 3
+}
+
+need_go() {
+    command -v go >/dev/null || missing 'there is no Go compiler (go) on the PATH' 'install Go 1.26 or newer'
+}
+
+# Unpack module $1 at this version into a writable directory and go there. Inside the module itself, unlike with
+# `go install`, tests can be compiled and the module's own replacements hold.
+enter_module() {
+    local archive problem
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    cd "$work"
+    archive=$(go mod download -json "$1@$version" | tee answer.json | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p') || true
+    if [[ -z $archive ]]; then
+        sed -n 's/^\t"Error": /tools: /p' answer.json >&2
+        return 1
+    fi
+    cp -r "$archive" source
+    chmod -R u+w source
+    cd source
+    problem=$(go list -m 2>&1 >/dev/null) || missing "the Go on the PATH does not do ($problem)" 'install a newer Go'
+    echo "tools: building $tool $version" >&2
+}
+
+# Put the named programs, built into ./out, into the cache, and say that the tool is done.
+install_programs() {
+    local program
+    mkdir -p "$tools"/{bin,stamps}
+    for program in "$@"; do
+        cp "out/$program" "$tools/bin/.$program.new"
+        mv -f "$tools/bin/.$program.new" "$tools/bin/$program"
+    done
+    echo "$version" >"$tools/stamps/.$tool.new"
+    mv -f "$tools/stamps/.$tool.new" "$tools/stamps/$tool"
+    echo "tools: $tool $version is in $tools/bin" >&2
+}

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import pytest
+
+from criserver.config.checks import SOCKET_PATH_MAX, faults
+from criserver.config.schema import (
+    Config,
+    Handler,
+    ImageConfig,
+    MetricsConfig,
+    NetworkConfig,
+    RuntimeConfig,
+    StreamingConfig,
+)
+
+
+def test_the_defaults_have_no_fault() -> None:
+    assert list(faults(Config())) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [
+        ("listen", Config(listen="/run/x.sock")),
+        ("listen", Config(listen="tcp://127.0.0.1:80")),
+        ("listen", Config(listen="unix://run/x.sock")),
+        ("listen", Config(listen="unix:////run/x.sock")),
+        ("listen", Config(listen="unix:///" + "x" * SOCKET_PATH_MAX)),
+        ("root", Config(root="lib")),
+        ("root", Config(root="/var/../lib")),
+        ("root", Config(root="/var/lib/")),
+        ("root", Config(root="/var/\0lib")),
+        ("root", Config(root="/")),
+        ("state", Config(state="")),
+        ("root", Config(root="/a", state="/a")),
+        ("root", Config(root="/a", state="/a/b")),
+        ("state", Config(root="/a/b", state="/a")),
+        ("network.conf_dir", Config(network=NetworkConfig(conf_dir="net.d"))),
+        ("network.bin_dirs", Config(network=NetworkConfig(bin_dirs=("/opt/cni", "bin")))),
+        ("network.bin_dirs", Config(network=NetworkConfig(bin_dirs=()))),
+        ("network.plugin_timeout", Config(network=NetworkConfig(plugin_timeout=0))),
+        ("network.plugin_timeout", Config(network=NetworkConfig(plugin_timeout=float("nan")))),
+        ("image.policy", Config(image=ImageConfig(policy="policy.json"))),
+        ("image.skopeo", Config(image=ImageConfig(skopeo="./skopeo"))),
+        ("runtime.default_handler", Config(runtime=RuntimeConfig(default_handler="kata"))),
+        ("runtime.handlers.x.path", Config(runtime=RuntimeConfig(handlers={"runc": Handler(), "x": Handler("a/b")}))),
+        ("runtime.handlers", Config(runtime=RuntimeConfig(handlers={"runc": Handler(), "a/b": Handler()}))),
+        ("streaming.address", Config(streaming=StreamingConfig(address="localhost"))),
+        ("streaming.port", Config(streaming=StreamingConfig(port=65536))),
+        ("metrics.port", Config(metrics=MetricsConfig(port=-1))),
+    ],
+)
+def test_a_fault_names_its_key(key: str, config: Config) -> None:
+    assert key in dict(faults(config))
+
+
+def test_the_longest_socket_path_is_allowed() -> None:
+    longest = "unix:///" + "x" * (SOCKET_PATH_MAX - 1)
+    assert list(faults(replace(Config(), listen=longest))) == []
