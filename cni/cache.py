@@ -12,7 +12,6 @@ A file that cannot be read is not fatal: its name still tells what may have to b
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from dataclasses import dataclass
 
@@ -133,11 +132,19 @@ def parse(data: bytes, network: str, container_id: str, ifname: str) -> Cached:
             raise FieldError(f"cache: is of {printable(repr(found), 256)}")
         capabilities = document.child("capabilityArgs").value
         attachment = Attachment(container_id, document.text("netns"), ifname, _args(document), capabilities)
-        config = parse_list(base64.b64decode(document.text("config"), validate=True), "cache.config")
-    except (FieldError, binascii.Error) as error:
+        config = _config(document, network)
+    except ValueError as error:  # FieldError is one, and so is all that base64 raises
         raise DecodeFailure(str(error)) from None
     result = from_json(document.value["result"], config.cni_version) if document.has("result") else None
     return Cached(network, attachment, config, result)
+
+
+def _config(document: Node, network: str) -> NetworkConfig:
+    content = base64.b64decode(document.text("config"), validate=True)
+    config = parse_list(content, document.at("config")).with_plugins(())
+    if config.name != network:
+        raise FieldError(f"{document.at('config')}: is of network {config.name!r}")
+    return config
 
 
 def _args(document: Node) -> Args:

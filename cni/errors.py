@@ -5,8 +5,6 @@ plugin that hangs or is not there. The codes are the CNI specification's (sectio
 `from_code` finds it. This module knows no file, no process and no JSON.
 """
 
-# ruff: noqa: N818 - named after the conditions, as the specification names them
-
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -54,7 +54,7 @@ class Exec(Protocol):
         *,
         env: Mapping[str, str],
         stdin: bytes,
-        timeout: float,  # noqa: ASYNC109 - the port owns the deadline, for only it can kill the group
+        timeout: float,
     ) -> Completed:
         """Run the program to its end and tell how it ended."""
         ...
@@ -65,7 +65,7 @@ async def run(
     *,
     env: Mapping[str, str],
     stdin: bytes,
-    timeout: float,  # noqa: ASYNC109 - see Exec
+    timeout: float,
 ) -> Completed:
     """Run a program in a session of its own, working directory "/". The default `Exec`; see there.
 

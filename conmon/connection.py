@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from conmon import protocol
 from conmon.errors import ConmonError
 from conmon.protocol import Message
-from conmon.runtime import receive_fds
+from conmon.peer import receive_fds
 from conmon.starter import connect
 
 

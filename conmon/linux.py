@@ -28,7 +28,6 @@ MS_REC = 16384
 MS_SLAVE = 1 << 19
 
 PR_SET_DUMPABLE = 4
-PR_SET_NAME = 15
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
@@ -56,10 +55,16 @@ def prctl(option: int, value: int = 0) -> None:
     _check(_libc.prctl(option, value, 0, 0, 0), f"prctl({option}, {value})")
 
 
+def set_child_subreaper() -> None:
+    """PR_SET_CHILD_SUBREAPER: orphans below this process become its children."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def set_name(name: str) -> None:
-    """The process's comm, as ps -o comm shows it; the kernel keeps 15 bytes."""
-    buffer = ctypes.create_string_buffer(name.encode()[:15])
-    _check(_libc.prctl(PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0), "prctl(PR_SET_NAME)")
+    """The process's comm, as ps -o comm shows it; the kernel keeps 15 bytes. Through /proc, which needs no ctypes."""
+    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, name.encode())
+    os.close(fd)
 
 
 def setns(fd: int, nstype: int) -> None:

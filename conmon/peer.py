@@ -1,11 +1,16 @@
 """One accepted connection of a zygote, monitor or exec session: packets out without ever blocking, packets in on demand.
 
-Owns its socket. What cannot be sent at once waits in a bounded queue; a peer whose queue is full is dropped, so that a
+Owns its descriptor. What cannot be sent at once waits in a bounded queue; a peer whose queue is full is dropped, so that a
 slow reader never holds a container. Knows packets, not what they say.
+
+Works on the bare descriptor (read(2) and write(2) keep a SEQPACKET's borders): ``socket`` objects would drag enumerations
+through the memory of every monitor.
 """
 
 from __future__ import annotations
 
+import _socket
+import os
 import socket
 import sys
 
@@ -33,18 +38,41 @@ def listen(directory_fd: int, name: str) -> socket.socket:
     return sock
 
 
+def send_fds(fd: int, packet: bytes, fds: list[int]) -> None:
+    """Send *packet* with descriptors over the socket *fd*. Raises OSError."""
+    rights = b"".join(number.to_bytes(4, sys.byteorder) for number in fds)
+    sock = socket.socket(fileno=fd)
+    try:
+        sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    finally:
+        sock.detach()
+
+
+def receive_fds(sock: _socket.socket, size: int, most: int = 3) -> tuple[bytes, list[int]]:
+    """One packet of at most *size* bytes and its descriptors, all close-on-exec and owned by the caller. Raises OSError.
+
+    ``socket.recv_fds`` does the same and imports array for it.
+    """
+    data, ancillary, _, _ = sock.recvmsg(size, _socket.CMSG_SPACE(4 * most), _socket.MSG_CMSG_CLOEXEC)
+    fds: list[int] = []
+    for level, kind, raw in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            fds += [int.from_bytes(raw[at : at + 4], sys.byteorder) for at in range(0, len(raw) // 4 * 4, 4)]
+    return data, fds
+
+
 class Peer:
     """A connection that calls *on_packet*(peer, kind, payload) for each packet and *on_close*(peer) once at its end."""
 
     def __init__(
         self,
         reactor: Reactor,
-        sock: socket.socket,
+        fd: int,
         on_packet: Callable[[Peer, int, bytes], None],
         on_close: Callable[[Peer], None],
     ) -> None:
-        sock.setblocking(False)
-        self._reactor, self._sock = reactor, sock
+        os.set_blocking(fd, False)
+        self._reactor, self._fd = reactor, fd
         self._on_packet, self._on_close = on_packet, on_close
         self._queue: list[bytes] = []
         self._queued = 0
@@ -74,7 +102,7 @@ class Peer:
 
     def send_with_fd(self, packet: bytes, fd: int) -> None:
         """Send *packet* and *fd* now. Raises OSError when the reader has no room, which a fresh connection has."""
-        self._sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))])
+        send_fds(self._fd, packet, [fd])
 
     def pause(self, paused: bool) -> None:
         """Read no further packets (the sender then blocks) or read on."""
@@ -85,19 +113,15 @@ class Peer:
     def close(self) -> None:
         """Close the connection and tell the owner; what was sent stays readable for the other side."""
         if not self.closed:
-            self.release().close()
+            self.closed = True
+            self._queue.clear()
+            self._reactor.forget(self._fd)
+            os.close(self._fd)
             self._on_close(self)
-
-    def release(self) -> socket.socket:
-        """Give the socket away; this object is then closed, its owner is not told."""
-        self.closed = True
-        self._queue.clear()
-        self._reactor.forget(self._sock.fileno())
-        return self._sock
 
     def _watch(self) -> None:
         events = (0 if self._paused else IN) | (OUT if self._queue else 0)
-        self._reactor.watch(self._sock.fileno(), events, self._ready)
+        self._reactor.watch(self._fd, events, self._ready)
 
     def _ready(self, events: int) -> None:
         if events & OUT and self._queue:
@@ -119,7 +143,7 @@ class Peer:
 
     def _send(self, packet: bytes) -> bool:
         try:
-            self._sock.send(packet)
+            os.write(self._fd, packet)
         except BlockingIOError:
             return False
         except OSError:
@@ -129,7 +153,7 @@ class Peer:
 
     def _receive(self) -> None:
         try:
-            packet = self._sock.recv(protocol.MAX_PACKET + 1)
+            packet = os.read(self._fd, protocol.MAX_PACKET + 1)
         except BlockingIOError:
             return
         except OSError:

@@ -17,7 +17,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: The signals that would end a process of this package; ``handle_signals`` has them ignored.
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
 IN, OUT, PRI = select.EPOLLIN, select.EPOLLOUT, select.EPOLLPRI
+
+
+def handle_signals() -> None:
+    """Let SIGCHLD wake a reactor, and ignore what would end the process. Once, in the zygote: its forks inherit it.
+
+    A monitor ends with its container, and a host that shuts down ends the container. The handler of SIGCHLD does nothing:
+    what matters is the byte that the C level writes into the reactor's pipe.
+    """
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for signum in (*ENDING, signal.SIGPIPE):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 class Timer:
@@ -37,10 +51,8 @@ class Reactor:
         self._watched: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
         self._running = True
-        self._wake, self._signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        # The handler does nothing: what matters is the byte that the C level writes into the pipe.
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+        self._wake, signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
         self.watch(self._wake, IN, self._children)
 
     def watch(self, fd: int, events: int, call: Callable[[int], None]) -> None:
@@ -82,14 +94,6 @@ class Reactor:
                     self._guard(call, events)
             if self._timers and self._running:
                 self._fire()
-
-    def close(self) -> None:
-        """In a fork: let go of the loop's own descriptors and handlers."""
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._epoll.close()
-        os.close(self._wake)
-        os.close(self._signalled)
 
     def _timeout(self) -> float | None:
         if not self._timers:

@@ -10,11 +10,10 @@ import json
 import os
 import signal
 import socket
-import sys
 
 from conmon import files
 from conmon.errors import ConmonError
-from conmon.peer import listen
+from conmon.peer import listen, receive_fds
 from conmon.reactor import IN, Reactor
 
 #: All that a runtime sees of an environment; never NOTIFY_SOCKET, which would make runc wait for the container to use it.
@@ -82,7 +81,8 @@ class Invocation:
         self._reactor = reactor
         self._base = f"{directory}/{prefix}"
         self._log, self._pid_file = f"{self._base}.log", f"{self._base}.pid"
-        self._console_path, self._console, self.master = "", None, -1
+        self._console_path, self.master = "", -1
+        self._console: socket.socket | None = None
         if terminal:
             self._console = listen(directory_fd, f"{prefix}.tty")
             self._console_path = f"{self._base}.tty"
@@ -145,13 +145,3 @@ class Invocation:
                 self.master = fds.pop(0)
             for fd in fds:
                 os.close(fd)
-
-
-def receive_fds(sock: socket.socket, size: int, most: int = 3) -> tuple[bytes, list[int]]:
-    """One read with its SCM_RIGHTS descriptors, all close-on-exec and owned by the caller (``socket.recv_fds`` imports array)."""
-    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_SPACE(4 * most), socket.MSG_CMSG_CLOEXEC)
-    fds: list[int] = []
-    for level, kind, raw in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds += [int.from_bytes(raw[at : at + 4], sys.byteorder) for at in range(0, len(raw) // 4 * 4, 4)]
-    return data, fds

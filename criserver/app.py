@@ -24,7 +24,9 @@ from criserver.observe import log as logs
 from criserver.wiring import Server, build
 
 log = logging.getLogger(__name__)
-GRACE_SECONDS = 10.0  # how long a stop waits for requests and operations; what is cut off is recovered at the next start
+GRACE_SECONDS = (
+    10.0  # how long a stop waits for requests and operations; what is cut off is recovered at the next start
+)
 RETRY_SECONDS = 60.0
 MESSAGE_LIMIT = 16 << 20  # bytes, the kubelet's own limit
 

@@ -58,3 +58,38 @@ class Server:
     recovery: Recovery
     garbage: GarbageCollector
     services: tuple[grpc.GenericRpcHandler[Any, Any], ...]
+
+
+async def build(config: Config, tasks: Tasks) -> Server:
+    """Build everything; CriError says what this host lacks."""
+    database = Database(os.path.join(config.root, "criserver.db"))
+    sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
+    images = await build_images(config, database, tasks)
+    powers = await _powers(config, images)
+    node_name = platform.node()
+    operations, locks = Operations(tasks), Locks()
+    deliveries = Deliveries(sandboxes, containers, tasks)
+    exits = Exits(containers, powers, tasks, locks)
+    builder = Builder(powers, containers, Facts(), node_name=node_name)
+    lives = ContainerLifecycle(
+        sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries
+    )
+    pods = PodLifecycle(sandboxes, journal, powers, lives, operations, deliveries, node_name=node_name)
+    undoers = {**pod_undoers(powers), **container_undoers(powers)}
+    runtime_service = pb.DESCRIPTOR.services_by_name["RuntimeService"]
+    image_service = pb.DESCRIPTOR.services_by_name["ImageService"]
+    return Server(
+        database=database,
+        operations=operations,
+        recovery=Recovery(sandboxes, containers, journal, powers, pods, lives, exits, tasks, undoers),
+        garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
+        services=(
+            service(
+                runtime_service,
+                PodHandlers(pods, sandboxes),
+                ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
+                NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
+            ),
+            service(image_service, ImageHandlers(images)),
+        ),
+    )

@@ -25,9 +25,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class ContainerHandlers:
     """Create, start, stop, remove, list, status, reopen log, ExecSync."""
 
-    def __init__(
-        self, lives: ContainerLifecycle, execs: ExecService, containers: Containers, bundles: Bundles
-    ) -> None:
+    def __init__(self, lives: ContainerLifecycle, execs: ExecService, containers: Containers, bundles: Bundles) -> None:
         self._lives, self._execs, self._containers, self._bundles = lives, execs, containers, bundles
 
     async def CreateContainer(self, request: pb.CreateContainerRequest, context: Context) -> pb.CreateContainerResponse:

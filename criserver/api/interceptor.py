@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -21,7 +21,7 @@ log = logging.getLogger("criserver.rpc")
 QUIET = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED})
 
 
-class Statuses(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Statuses(grpc.aio.ServerInterceptor):
     """Wraps unary and server-streaming handlers alike."""
 
     async def intercept_service(
@@ -68,7 +68,7 @@ def _streaming(method: str, inner: Callable[[Any, Any], Any]) -> Callable[[Any, 
     return call
 
 
-async def _fail(error: BaseException, context: Any, began: float) -> None:
+async def _fail(error: BaseException, context: Any, began: float) -> NoReturn:
     code, message = status(error)
     known = isinstance(error, CriError | asyncio.CancelledError)
     level = logging.ERROR if not known else logging.DEBUG if code in QUIET else logging.WARNING
@@ -77,6 +77,7 @@ async def _fail(error: BaseException, context: Any, began: float) -> None:
     if isinstance(error, asyncio.CancelledError):
         raise error
     await context.abort(code, message)
+    raise error  # not reached: abort raises
 
 
 def _milliseconds(began: float) -> str:

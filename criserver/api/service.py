@@ -17,7 +17,7 @@ from criserver import __version__
 from criserver.errors import Unimplemented
 
 
-def service(descriptor: ServiceDescriptor, *objects: object) -> grpc.GenericRpcHandler[Any, Any]:
+def service(descriptor: ServiceDescriptor, *objects: object) -> grpc.GenericRpcHandler:
     """The generic handler of a service, its methods taken from `objects`."""
     return grpc.method_handlers_generic_handler(
         descriptor.full_name, {method.name: _handler(method, objects) for method in descriptor.methods}

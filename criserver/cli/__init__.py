@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from criserver.cli import config, load, serve, version
+from criserver.cli import config, demo, load, serve, version
 from criserver.errors import CriError
 
 
@@ -28,7 +28,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: dict[str, Command] = {"serve": serve, "config": config, "load": load, "version": version}
+COMMANDS: dict[str, Command] = {"serve": serve, "config": config, "load": load, "demo": demo, "version": version}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from criserver.drivers.manifests import DOCUMENT_LIMIT, Manifest, digest_of, parse_config, parse_manifest
+from criserver.drivers.manifests import DOCUMENT_LIMIT, Manifest, parse_config, parse_manifest
 from criserver.errors import DataLoss, InvalidArgument
 from criserver.kernel.fds import read_in_root
 from criserver.ports.registry import FetchedImage, LayerBlob
@@ -20,25 +20,26 @@ def read_image(directory: str, what: str) -> FetchedImage:
     manifest = parse_manifest(content, f"manifest of {what}")
     if not isinstance(manifest, Manifest):
         raise InvalidArgument(f"{what} is an index, not an image")
-    config = _read(directory, blob_name(manifest.config.digest), what)
+    config = _read(directory, _blob_name(directory, manifest.config.digest), what)
     parsed = parse_config(config, manifest, f"config of {what}")
     return FetchedImage(
         id=manifest.config.digest,
-        digest=digest_of(content),
+        manifest=content,
         config=config,
         defaults=parsed.defaults,
         layers=tuple(
-            LayerBlob(os.path.join(directory, blob_name(layer.digest)), layer.digest, diff_id)
+            LayerBlob(os.path.join(directory, _blob_name(directory, layer.digest)), layer.digest, diff_id)
             for layer, diff_id in zip(manifest.layers, parsed.diff_ids, strict=True)
         ),
         annotations=manifest.annotations or {},
     )
 
 
-def blob_name(digest: str) -> str:
-    """The file of the blob with this (validated) digest."""
+def _blob_name(directory: str, digest: str) -> str:
+    """The file of the blob with this (validated) digest; newer skopeos mark digests other than sha256."""
     algorithm, _, hexadecimal = digest.partition(":")
-    return hexadecimal if algorithm == "sha256" else f"{algorithm}-{hexadecimal}"
+    marked = f"{algorithm}-{hexadecimal}"
+    return marked if os.path.lexists(os.path.join(directory, marked)) else hexadecimal
 
 
 def _read(directory: str, name: str, what: str) -> bytes:

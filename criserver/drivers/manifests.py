@@ -20,7 +20,7 @@ from criserver.model.image import ImageDefaults
 from criserver.model.reference import is_digest
 
 DOCUMENT_LIMIT = 4 << 20
-"""Largest manifest, index or config, in bytes; what registries accept as well (distribution-spec, "Pushing Manifests")."""
+"""Largest manifest, index or config, in bytes; as registries accept (distribution-spec "Pushing Manifests")."""
 LAYER_LIMIT = 500
 """Most layers of an image; overlayfs takes 500 lower directories (OVL_MAX_STACK)."""
 
@@ -115,7 +115,7 @@ def parse_manifest(data: bytes, what: str = "image manifest") -> Manifest | Inde
     if is_index and (is_image or kind.config is not msgspec.UNSET):
         raise InvalidArgument(f"{what} is ambiguous: it is a manifest and an index at once, so it is refused")
     if not is_index and not is_image:
-        raise InvalidArgument(f"{what} has neither layers nor manifests: it is no image (media type {kind.mediaType!r})")
+        raise InvalidArgument(f"{what} has neither layers nor manifests: it is no image (type {kind.mediaType!r})")
     if kind.mediaType and (("index" in kind.mediaType or "list" in kind.mediaType) != is_index):
         raise InvalidArgument(f"{what} is ambiguous: its media type {kind.mediaType!r} contradicts its content")
     if is_index:

@@ -34,7 +34,7 @@ class CniNetwork:
         Raises CniError for a fallback that is not a conflist.
         """
         self._conf_dir = cni.ConfDir(conf_dir)
-        self._plugins = cni.Plugins(bin_dirs, spawn)
+        self._plugins = cni.Plugins(bin_dirs, execute=spawn)
         self._cache = cni.Cache(cache_dir)
         self._gate = cni.Gate()
         self._fallback = parse_list(fallback_conflist.encode(), "embedded conflist") if fallback_conflist else None
@@ -123,5 +123,6 @@ async def spawn(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, ti
     except DeadlineExceeded:
         return Completed(-9, timed_out=True)
     except FailedPrecondition as error:
-        raise OSError(str(error)) from error
+        # The library tells errors apart by errno: a program that is being replaced (ETXTBSY) is tried again.
+        raise error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error)) from error
     return Completed(done.returncode, done.stdout, done.stderr, done.truncated)

@@ -18,8 +18,16 @@ _MIN_RATE, _MAX_RATE = 10**3, 10**15
 
 # Suffixes of Kubernetes quantities (apimachinery, resource.Quantity) that a rate can have.
 _FACTORS: Mapping[str, int] = {
-    **{"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15},
-    **{"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50},
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "P": 10**15,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+    "Pi": 2**50,
 }
 
 

@@ -25,7 +25,7 @@ _USERINFO = re.compile(r"(https?://)[^\s/@\"]*@")
 # skopeo has one exit status for everything: what happened is in its words. The first match counts.
 _MEANINGS: tuple[tuple[type[errors.CriError], tuple[str, ...]], ...] = (
     (errors.ResourceExhausted, ("no space left on device", "disk quota exceeded")),
-    (errors.PermissionDenied, ("rejected by policy", "is blocked in", "signature was required", "source image rejected")),
+    (errors.PermissionDenied, ("rejected by policy", "is blocked in", "signature was required", "image rejected")),
     (errors.DataLoss, ("digest did not match", "did not match, expected", "does not match", "unexpected eof")),
     (errors.Unauthenticated, ("unauthorized", "authentication required", "invalid username/password", "401 ")),
     (errors.PermissionDenied, ("denied", "forbidden", "403 ")),
@@ -73,7 +73,8 @@ class Skopeo:
             options += ["--policy", self._settings.policy]
         argv = (*self._wrapper, self._settings.skopeo, *options, "--tmpdir", workspace, *arguments)
         # Without a home of the user's, so that credentials kept there are not used unasked.
-        done = await run(argv, env={"HOME": workspace, "XDG_RUNTIME_DIR": workspace}, timeout=seconds, limit=DOCUMENT_LIMIT)
+        env = {"HOME": workspace, "XDG_RUNTIME_DIR": workspace}
+        done = await run(argv, env=env, timeout=seconds, limit=DOCUMENT_LIMIT)
         if done.returncode != 0:
             raise explain(source, done.stderr.decode("utf-8", "replace"), done.returncode)
         if done.truncated:

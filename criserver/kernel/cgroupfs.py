@@ -6,6 +6,7 @@ then what touches the files. Everything here may block for some milliseconds: ca
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -107,6 +108,18 @@ def _make_one(hierarchy: Hierarchy, parent: str, directory: str) -> bool:
     return True
 
 
+def make_child(hierarchy: Hierarchy, cgroup: str, name: str) -> None:
+    """Create a child of a cgroup that has processes, as v2 allows it: without controllers of its own. Idempotent.
+
+    Where the hierarchy does not have the cgroup itself, it gets no child either.
+    """
+    parent = hierarchy.directory(cgroup)
+    with contextlib.suppress(FileExistsError, FileNotFoundError):
+        os.mkdir(f"{parent}/{name}", 0o755)
+        if "cpuset" in hierarchy.controllers and hierarchy.version == 1:
+            _inherit_cpuset(parent, f"{parent}/{name}")
+
+
 def _delegate(parent: str) -> None:
     """Give a v2 cgroup's controllers to its children, each that can be; a runtime says it if one is missed."""
     wanted = set(_read(f"{parent}/cgroup.controllers").split()) - set(_read(f"{parent}/cgroup.subtree_control").split())
@@ -122,6 +135,11 @@ def _inherit_cpuset(parent: str, directory: str) -> None:
     for name in ("cpuset.cpus", "cpuset.mems"):
         if not _read(f"{directory}/{name}").strip():
             _write(f"{directory}/{name}", _read(f"{parent}/{name}").strip())
+
+
+def procs_files(every: Iterable[Hierarchy], cgroup: str) -> tuple[str, ...]:
+    """The files that a process writes its pid to in order to enter the cgroup, one for each hierarchy that has it."""
+    return tuple(f"{found.directory(cgroup)}/cgroup.procs" for found in every if exists(found, cgroup))
 
 
 def exists(hierarchy: Hierarchy, cgroup: str) -> bool:

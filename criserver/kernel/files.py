@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 
@@ -27,6 +28,12 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, *, durable: bool = F
         raise
     if durable:
         _sync_directory(directory)
+
+
+def remove(path: str) -> None:
+    """Remove a file; a missing one is fine. Blocks."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _sync_directory(path: str) -> None:

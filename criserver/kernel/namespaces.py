@@ -6,7 +6,6 @@ pool, so no other work can find itself in a pod's namespace.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import socket
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from criserver.kernel import libc, mount
+from criserver.kernel import files, libc, mount
 
 T = TypeVar("T")
 
@@ -55,8 +54,7 @@ def pin_of(pid: int, kind: str, target: str) -> None:
 def unpin(target: str) -> None:
     """Drop the pin at `target`: unmount and remove the file. Idempotent, also after a half-done pin. Blocks."""
     mount.unmount(target)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(target)
+    files.remove(target)
 
 
 def inside(namespace: str, function: Callable[[], T]) -> T:

@@ -34,10 +34,14 @@ class Sink:
         return theirs
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """Begin to read; the future is done at the end of the pipe."""
-        self._loop = loop
-        self._end = loop.create_future()
-        loop.add_reader(self._fd, self._readable)
+        """Begin to read, if not begun; the future is done at the end of the pipe, or at our own `close`."""
+        if self._end is None:
+            self._loop = loop
+            self._end = loop.create_future()
+            if self._fd < 0:
+                self._end.set_result(None)
+            else:
+                loop.add_reader(self._fd, self._readable)
         return self._end
 
     def _readable(self) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from criserver.errors import FailedPrecondition
 from criserver.lifecycle.powers import Powers
-from criserver.model.container import Container, ContainerConfig, Mount, ProcessUser
+from criserver.model.container import Container, ContainerConfig, ContainerState, Mount, ProcessUser
 from criserver.model.image import Image
 from criserver.model.sandbox import Sandbox
-from criserver.spec.build import build
-from criserver.spec.signals import stop_signal
-from criserver.spec.user import resolve_user
+from criserver.model.security import NamespaceMode
+from criserver.spec import signals, user
+from criserver.spec.assemble import build, clamped
 from criserver.spec.wish import HostFacts, ResolvedMount, SandboxFiles, SpecWish
+from criserver.state.containers import Containers
 
+log = logging.getLogger(__name__)
 ACCOUNTS_LIMIT = 4 << 20  # bytes of an image's /etc/passwd or /etc/group that are read (CVE-2026-47262)
-NAMESPACES = ("net", "ipc", "uts", "pid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,41 +33,57 @@ class Built:
 class Builder:
     """Builds the config.json of a container whose root is mounted."""
 
-    def __init__(self, powers: Powers, facts: Callable[[], HostFacts], *, node_name: str) -> None:
+    def __init__(
+        self, powers: Powers, containers: Containers, facts: Callable[[], HostFacts], *, node_name: str
+    ) -> None:
         """`facts` is asked at each build: devices come and go."""
-        self._powers, self._facts, self._node_name = powers, facts, node_name
+        self._powers, self._containers, self._facts, self._node_name = powers, containers, facts, node_name
+        self._said: set[str] = set()
 
     def stop_signal(self, config: ContainerConfig, image: Image) -> str:
         """The signal that stops the container; InvalidArgument for one that is not known."""
-        return stop_signal(config.stop_signal, image.defaults.stop_signal)
+        return signals.stop_signal(config.stop_signal, image.defaults.stop_signal)
 
     async def build(self, sandbox: Sandbox, row: Container, image: Image, rootfs: str) -> Built:
         """The document for `row`; InvalidArgument, FailedPrecondition and DeadlineExceeded name the field."""
         powers, config = self._powers, row.config
         passwd = await powers.host.read_in_root(rootfs, "/etc/passwd", ACCOUNTS_LIMIT)
         group = await powers.host.read_in_root(rootfs, "/etc/group", ACCOUNTS_LIMIT)
-        account = resolve_user(config.security, image.defaults.user, passwd, group)
+        identity = user.resolve(config.security, image.defaults.user, passwd, group)
         paths = powers.pod_files.paths(sandbox.id, sandbox.config)
-        spec = build(
-            SpecWish(
-                container_id=row.id,
-                sandbox_id=sandbox.id,
-                config=config,
-                sandbox=sandbox.config,
-                image=image.defaults,
-                rootfs=rootfs,
-                cgroups_path=row.cgroups_path,
-                user=account.user,
-                home=account.home,
-                hostname=sandbox.config.hostname or self._node_name,
-                namespaces={kind: powers.namespaces.path(sandbox.id, kind) for kind in NAMESPACES},
-                files=SandboxFiles(paths.hosts, paths.resolv_conf, paths.hostname, paths.shm),
-                mounts=tuple([await self._mount(mount) for mount in config.mounts]),
-                volumes=await self._volumes(row, image, rootfs),
-                host=self._facts(),
-            )
+        wish = SpecWish(
+            container_id=row.id,
+            sandbox_id=sandbox.id,
+            config=config,
+            sandbox=sandbox.config,
+            image=image.defaults,
+            rootfs=rootfs,
+            cgroups_path=row.cgroups_path,
+            user=identity.user,
+            home=identity.home,
+            hostname=sandbox.config.hostname or self._node_name,
+            namespaces=self._namespaces(sandbox, config),
+            files=SandboxFiles(paths.hosts, paths.resolv_conf, paths.hostname, paths.shm),
+            mounts=tuple([await self._mount(mount) for mount in config.mounts]),
+            volumes=await self._volumes(row, image, rootfs),
+            host=self._facts(),
         )
-        return Built(spec, account.user)
+        spec = build(wish)
+        self._say_once(clamped(wish))
+        return Built(spec, identity.user)
+
+    def _namespaces(self, sandbox: Sandbox, config: ContainerConfig) -> Mapping[str, str]:
+        paths = {kind: self._powers.namespaces.path(sandbox.id, kind) for kind in ("net", "ipc", "uts", "pid")}
+        options = config.security.namespace_options
+        if options.pid is NamespaceMode.TARGET:
+            target = self._containers.get(options.target_id)
+            if target.sandbox_id != sandbox.id or target.state is not ContainerState.RUNNING:
+                raise FailedPrecondition(
+                    f"config.linux.security_context.namespace_options.target_id: container {target.id} is "
+                    f"{target.state} in sandbox {target.sandbox_id}; name a running container of this pod"
+                )
+            paths["pid"] = f"/proc/{target.pid}/ns/pid"
+        return paths
 
     async def _mount(self, mount: Mount) -> ResolvedMount:
         return ResolvedMount(mount, await self._powers.host.mount_source(mount.host_path))
@@ -77,3 +96,9 @@ class Builder:
         return tuple(
             [(path, await bundles.volume(row.id, number, rootfs, path)) for number, path in enumerate(wanted)]
         )
+
+    def _say_once(self, clamps: tuple[str, ...]) -> None:
+        for text in clamps:
+            if text not in self._said:
+                self._said.add(text)
+                log.warning("%s", text)

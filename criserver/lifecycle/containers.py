@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 from contextlib import AbstractContextManager
 
 from criserver.errors import CriError, FailedPrecondition, NotFound, RuntimeFailed
@@ -29,7 +28,7 @@ from criserver.model.transitions import check_container
 from criserver.observe.context import log_context
 from criserver.observe.timings import Stages
 from criserver.ports.monitor import MonitorRequest
-from criserver.spec.signals import signal_number
+from criserver.spec import signals
 from criserver.state.containers import Containers
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
@@ -194,9 +193,7 @@ class ContainerLifecycle:
         with stages.stage("runtime create"):
             pid = await undo.step(MONITOR, lambda: powers.monitors.create(request), row.runtime_handler)
         with stages.stage("commit"):
-            await self._containers.update(
-                row.id, settle=True, state=ContainerState.CREATED, pid=pid, user=built.user
-            )
+            await self._containers.update(row.id, settle=True, state=ContainerState.CREATED, pid=pid, user=built.user)
 
     async def _start(self, container_id: str) -> None:
         async with self._locks.hold(container_id):
@@ -210,9 +207,7 @@ class ContainerLifecycle:
             except RuntimeFailed as error:
                 await self._failed_start(row, error)
                 raise
-            await self._containers.update(
-                row.id, state=ContainerState.RUNNING, started_at=self._powers.clock.now()
-            )
+            await self._containers.update(row.id, state=ContainerState.RUNNING, started_at=self._powers.clock.now())
         log.info("container is started")
 
     async def _failed_start(self, row: Container, error: RuntimeFailed) -> None:
@@ -228,9 +223,9 @@ class ContainerLifecycle:
             log.warning("a failed start left something for its removal: %s", left)
 
     async def _terminate(self, row: Container) -> None:
-        number = signal_number(row.stop_signal)
+        number = signals.number(row.stop_signal)
         await self._powers.monitors.signal(row.id, number)
-        log.info("stop signal sent", extra={"signal": signal.Signals(number).name if number < 32 else number})
+        log.info("stop signal sent", extra={"signal": row.stop_signal})
 
     async def _remove(self, container_id: str) -> None:
         await self.kill(container_id)

@@ -83,7 +83,8 @@ class PodLifecycle:
                 return existing.id
         handler = self._powers.runtime.handler(handler_name)
         _check(config)
-        self._powers.cgroups.check_parent(config.cgroup_parent)
+        if config.cgroup_parent:
+            self._powers.cgroups.check_parent(config.cgroup_parent)
         sandbox = Sandbox(
             id=secrets.token_hex(32),
             config=config,

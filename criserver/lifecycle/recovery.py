@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
+from functools import partial
 
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.exits import Exits
@@ -82,9 +83,9 @@ class Recovery:
         await self._set_aside()
         await self._undo_creates()
         for row in self._containers:
-            await self._guarded(f"container {row.id}", lambda row=row: self._container(row))
+            await self._guarded(f"container {row.id}", partial(self._container, row))
         for sandbox in self._sandboxes:
-            await self._guarded(f"pod sandbox {sandbox.id}", lambda row=sandbox: self._sandbox(row))
+            await self._guarded(f"pod sandbox {sandbox.id}", partial(self._sandbox, sandbox))
 
     async def _set_aside(self) -> None:
         for repository in (self._containers, self._sandboxes):

@@ -66,7 +66,9 @@ def parse_digest(text: str, what: str = "digest") -> str:
     """`text` when it is a digest; InvalidArgument naming `what` otherwise."""
     if not is_digest(text):
         known = ", ".join(HEX_LENGTHS)
-        raise InvalidArgument(f"{what} {text[:160]!r} is no digest: one of {known}, a colon, lower-case hexadecimal digits")
+        raise InvalidArgument(
+            f"{what} {text[:160]!r} is no digest: one of {known}, a colon, lower-case hexadecimal digits"
+        )
     return text
 
 
@@ -89,7 +91,9 @@ def parse_reference(text: str) -> Reference:
     if len(domain) + 1 + len(path) > NAME_LIMIT:
         raise InvalidArgument(f"image reference {text[:80]!r}… is too long: a name has at most {NAME_LIMIT} characters")
     if tag is not None and not _TAG.fullmatch(tag):
-        raise InvalidArgument(f"image reference {text[:300]!r} has no valid tag: letters, digits, '_', '.', '-', at most 128")
+        raise InvalidArgument(
+            f"image reference {text[:300]!r} has no valid tag: letters, digits, '_', '.', '-', at most 128"
+        )
     return Reference(domain, path, tag if tag is not None else ("" if at else DEFAULT_TAG), digest)
 
 

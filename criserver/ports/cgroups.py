@@ -10,7 +10,7 @@ class Cgroups(Protocol):
 
     @property
     def driver(self) -> str:
-        """"cgroupfs" or "systemd"."""
+        """ "cgroupfs" or "systemd"."""
         ...
 
     def check_parent(self, cgroup_parent: str) -> None:

@@ -15,7 +15,7 @@ class Images(Protocol):
         ...
 
     async def lease(self, image_id: str, holder: str) -> None:
-        """Keep the image's layers on disk until `release`; NotFound when it has gone meanwhile. Idempotent."""
+        """Keep the image, and so its layers, until `release`; NotFound when it has gone meanwhile. Idempotent."""
         ...
 
     async def release(self, holder: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 
@@ -14,7 +15,7 @@ class Namespaces(Protocol):
         ...
 
     async def pin(
-        self, sandbox_id: str, kinds: Set[str], *, hostname: str = "", sysctls: Mapping[str, str] | None = None
+        self, sandbox_id: str, kinds: AbstractSet[str], *, hostname: str = "", sysctls: Mapping[str, str] | None = None
     ) -> None:
         """Create and pin namespaces; loopback up in a new net, hostname set in a new uts, sysctls written inside."""
         ...

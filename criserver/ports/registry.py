@@ -24,11 +24,11 @@ class LayerBlob:
 class FetchedImage:
     """An image in a private directory. `id` is the config's digest; digests of documents are checked, layers' are not.
 
-    `digest` is the manifest's, of this platform.
+    `manifest` is the one of this platform.
     """
 
     id: str
-    digest: str
+    manifest: bytes
     config: bytes
     defaults: ImageDefaults
     layers: tuple[LayerBlob, ...]

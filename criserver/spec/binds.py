@@ -22,14 +22,17 @@ _SOURCES: dict[Propagation, frozenset[SourcePropagation]] = {
 }
 # Files of procfs that a bind mount may hide, as lxcfs does; the runtimes allow just these.
 _PROC_FILES = frozenset(
-    "/proc/" + name
-    for name in (
-        "cpuinfo diskstats loadavg meminfo net/dev slabinfo stat swaps sys/crypto/fips_enabled sys/kernel/ns_last_pid uptime"
-    ).split()
+    checks.words(
+        "cpuinfo diskstats loadavg meminfo net/dev slabinfo stat swaps sys/crypto/fips_enabled sys/kernel/ns_last_pid "
+        "uptime",
+        prefix="/proc/",
+    )
 )
 _OPTIONS = frozenset(
-    "async atime dev diratime dirsync exec noatime nodev nodiratime noexec norelatime nostrictatime nosuid nosymfollow "
-    "relatime ro rw strictatime suid sync symfollow".split()
+    checks.words(
+        "async atime dev diratime dirsync exec noatime nodev nodiratime noexec norelatime nostrictatime nosuid "
+        "nosymfollow relatime ro rw strictatime suid sync symfollow"
+    )
 )
 
 
@@ -51,8 +54,8 @@ def bind(resolved: ResolvedMount, host: HostFacts) -> dict[str, Any]:
     if mount.uid_mappings or mount.gid_mappings:
         if not host.idmapped_mounts:
             raise FailedPrecondition(
-                f"mount {path}: uidMappings and gidMappings need idmapped mounts, which the kernel or the runtime of this "
-                "handler lacks; use a newer runtime, or a pod without a user namespace"
+                f"mount {path}: uidMappings and gidMappings need idmapped mounts, which the kernel or the runtime of "
+                "this handler lacks; use a newer runtime, or a pod without a user namespace"
             )
         result["uidMappings"] = namespaces.mappings(mount.uid_mappings)
         result["gidMappings"] = namespaces.mappings(mount.gid_mappings)
@@ -65,7 +68,9 @@ def destination(path: str, field: str) -> str:
     if normal == "/":
         raise InvalidArgument(f"{field}: {path!r} is the container's root; give a path below it")
     if checks.beneath(normal, "/proc") and normal not in _PROC_FILES:
-        raise InvalidArgument(f"{field}: {path!r} lies on /proc, which nothing may hide; give another path, such as /host{normal}")
+        raise InvalidArgument(
+            f"{field}: {path!r} lies on /proc, which nothing may hide; give another path, such as /host{normal}"
+        )
     return normal
 
 
@@ -99,7 +104,8 @@ def _options(mount: Mount, path: str) -> list[str]:
     for option in mount.mount_options:
         if option not in _OPTIONS:
             raise InvalidArgument(
-                f"mount {path}: mount_options {option!r} is not an option of a bind mount; give one such as noexec, nodev, nosuid"
+                f"mount {path}: mount_options {option!r} is not an option of a bind mount; "
+                "give one such as noexec, nodev, nosuid"
             )
         if option == "rw" and readonly:
             raise InvalidArgument(f"mount {path}: mount_options rw, but the mount is read-only; remove one of them")

@@ -10,24 +10,21 @@ from collections.abc import Iterable
 
 from criserver.errors import InvalidArgument
 from criserver.model.security import Capabilities, ContainerSecurity
+from criserver.spec.checks import words
 
-ALL: tuple[str, ...] = tuple(
-    "CAP_" + name
-    for name in (
-        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
-        "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT "
-        "SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL "
-        "SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-    ).split()
+ALL: tuple[str, ...] = words(
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE",
+    prefix="CAP_",
 )
 """Every capability, in the kernel's order: the place in the tuple is the number in linux/capability.h."""
 
-DEFAULT: tuple[str, ...] = tuple(
-    "CAP_" + name
-    for name in (
-        "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD "
-        "AUDIT_WRITE SETFCAP"
-    ).split()
+DEFAULT: tuple[str, ...] = words(
+    "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE "
+    "SETFCAP",
+    prefix="CAP_",
 )
 """What a container has when nothing is asked: the fourteen that images have come to rely on."""
 
@@ -82,5 +79,7 @@ def _name(given: str, field: str) -> str:
         return upper
     name = upper if upper.startswith("CAP_") else f"CAP_{upper}"
     if name not in _KNOWN:
-        raise InvalidArgument(f"{field}: {given!r} is not a capability; see capabilities(7) for their names, or use ALL")
+        raise InvalidArgument(
+            f"{field}: {given!r} is not a capability; see capabilities(7) for their names, or use ALL"
+        )
     return name

@@ -11,6 +11,11 @@ from criserver.errors import InvalidArgument
 _PATH_MAX = 4096
 
 
+def words(text: str, prefix: str = "") -> tuple[str, ...]:
+    """The words of a table that is written as text, each with `prefix` before it."""
+    return tuple(prefix + word for word in text.split())
+
+
 def number(value: int, low: int, high: int, field: str) -> int:
     """`value` when it is within both bounds, else InvalidArgument."""
     if not low <= value <= high:

@@ -16,7 +16,7 @@ from criserver.spec.wish import HostDevice, ResolvedDevice, SpecWish
 _DENY_ALL: dict[str, Any] = {"allow": False, "access": "rwm"}
 _ALLOW_ALL: dict[str, Any] = {"allow": True, "access": "rwm"}
 # Made by the runtime in every container (runtime-spec config-linux.md, "Default Devices"); not to be made twice.
-_RUNTIME_OWN = frozenset("/dev/" + name for name in "console full null ptmx random tty urandom zero".split())
+_RUNTIME_OWN = frozenset(checks.words("console full null ptmx random tty urandom zero", prefix="/dev/"))
 
 
 def nodes(wish: SpecWish) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ def volume_destinations(volumes: Iterable[str]) -> tuple[str, ...]:
 
 
 def defaults(wish: SpecWish, label: str) -> list[OciMount]:
-    """What every Linux container has (runtime-spec config-linux.md, "Default Filesystems"), and /dev/mqueue, cgroups."""
+    """What every Linux container has (config-linux.md, "Default Filesystems"), and mqueue and cgroups."""
     access = [] if wish.config.security.privileged else ["ro"]
     pts = [f"gid={_TTY_GROUP}"] if namespaces.maps(wish.sandbox.security.namespace_options.userns, _TTY_GROUP) else []
     context = [f'context="{label}"'] if label else []
@@ -43,7 +43,9 @@ def defaults(wish: SpecWish, label: str) -> list[OciMount]:
     return [
         _filesystem("/proc", "proc", _HARDENED, host=_pid_of_node(wish)),
         _filesystem("/dev", "tmpfs", dev),
-        _filesystem("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *pts, *context]),
+        _filesystem(
+            "/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *pts, *context]
+        ),
         _filesystem("/dev/mqueue", "mqueue", _HARDENED, host=_ipc_of_node(wish)),
         _filesystem("/sys", "sysfs", [*_HARDENED, *access], host=_network_of_node(wish)),
         _filesystem("/sys/fs/cgroup", "cgroup", [*_HARDENED, "relatime", *access]),
@@ -80,9 +82,7 @@ def _pod_files(wish: SpecWish) -> list[OciMount]:
 
 
 def _volumes(wish: SpecWish) -> list[OciMount]:
-    return [
-        _bind(binds.destination(path, "the image's VOLUME"), source, ["rw"]) for path, source in wish.volumes
-    ]
+    return [_bind(binds.destination(path, "the image's VOLUME"), source, ["rw"]) for path, source in wish.volumes]
 
 
 def _bind(path: str, source: str, options: list[str]) -> OciMount:

@@ -75,7 +75,9 @@ def _check_agreement(wish: SpecWish) -> None:
         if given not in (NamespaceMode.POD, NamespaceMode.NODE):
             raise InvalidArgument(f"the pod sandbox's namespace_options.{kind}: {given}; give POD or NODE")
         if asked is NamespaceMode.NODE and given is not NamespaceMode.NODE:
-            raise InvalidArgument(f"{_OPTIONS}.{kind}: NODE, but the pod sandbox has {given}; give the sandbox NODE too")
+            raise InvalidArgument(
+                f"{_OPTIONS}.{kind}: NODE, but the pod sandbox has {given}; give the sandbox NODE too"
+            )
 
 
 def _path(wish: SpecWish, kind: str) -> str:

@@ -16,9 +16,9 @@ from criserver.spec.wish import HostFacts, Rlimit, SpecWish
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TERM = "TERM=xterm"
 _RLIMITS = frozenset(
-    "RLIMIT_" + name
-    for name in (
-        "AS CORE CPU DATA FSIZE LOCKS MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING STACK".split()
+    checks.words(
+        "AS CORE CPU DATA FSIZE LOCKS MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING STACK",
+        prefix="RLIMIT_",
     )
 )
 
@@ -100,7 +100,9 @@ def working_directory(config: ContainerConfig, image: ImageDefaults) -> str:
         raise InvalidArgument(f"config.working_dir: {given!r} is not an absolute path; begin it with /")
     parts = path.split("/")[1:]
     if parts[:2] == ["dev", "fd"] or (parts[0] == "proc" and "fd" in parts):
-        raise InvalidArgument(f"config.working_dir: {given!r} leads to an open descriptor; give a directory of the image")
+        raise InvalidArgument(
+            f"config.working_dir: {given!r} leads to an open descriptor; give a directory of the image"
+        )
     return path
 
 

@@ -24,18 +24,14 @@ def resources(wanted: LinuxResources, host: HostFacts, policy: Policy, field: st
 
     Units are the CRI's: microseconds, bytes, shares of 1024. `field` begins the field names of errors.
     """
-    result: dict[str, Any] = {}
-    for key, part in (
-        ("cpu", _cpu(wanted, field)),
-        ("memory", _memory(wanted, host, policy, field)),
-        ("hugepageLimits", _hugepages(wanted, host, field)),
-        ("unified", _unified(wanted, host, field)),
-    ):
-        if part:
-            result[key] = part
-    if policy.pids_limit > 0:
-        result["pids"] = {"limit": policy.pids_limit}
-    return result
+    parts: dict[str, Any] = {
+        "cpu": _cpu(wanted, field),
+        "memory": _memory(wanted, host, policy, field),
+        "hugepageLimits": _hugepages(wanted, host, field),
+        "unified": _unified(wanted, host, field),
+        "pids": {"limit": policy.pids_limit} if policy.pids_limit > 0 else {},
+    }
+    return {key: part for key, part in parts.items() if part}
 
 
 def _cpu(wanted: LinuxResources, field: str) -> dict[str, Any]:
@@ -69,13 +65,15 @@ def _memory(wanted: LinuxResources, host: HostFacts, policy: Policy, field: str)
     checks.number(swap, -1, _INT64_MAX, f"{field}.memory_swap_limit_in_bytes")
     if 0 < limit < policy.minimum_memory:
         raise InvalidArgument(
-            f"{field}.memory_limit_in_bytes: {limit} is too low to start a container; give at least {policy.minimum_memory}"
+            f"{field}.memory_limit_in_bytes: {limit} is too low to start a container; "
+            f"give at least {policy.minimum_memory}"
         )
     if swap > 0 and limit <= 0:
         raise InvalidArgument(f"{field}.memory_swap_limit_in_bytes: {swap} without a memory limit; give both")
     if 0 < swap < limit:
         raise InvalidArgument(
-            f"{field}.memory_swap_limit_in_bytes: {swap} is memory and swap together, so it cannot be below the memory limit {limit}"
+            f"{field}.memory_swap_limit_in_bytes: {swap} counts memory and swap together; give at least the memory "
+            f"limit, {limit}"
         )
     result = {"limit": limit} if limit else {}
     if host.swap_accounting and (swap or limit):
@@ -87,7 +85,9 @@ def _hugepages(wanted: LinuxResources, host: HostFacts, field: str) -> list[dict
     result = {}
     for asked in wanted.hugepage_limits:
         if not _PAGE_SIZE.fullmatch(asked.page_size):
-            raise InvalidArgument(f"{field}.hugepage_limits: page size {asked.page_size!r}; give one such as 2MB or 1GB")
+            raise InvalidArgument(
+                f"{field}.hugepage_limits: page size {asked.page_size!r}; give one such as 2MB or 1GB"
+            )
         checks.number(asked.limit, 0, _INT64_MAX, f"{field}.hugepage_limits {asked.page_size}")
         if asked.page_size in host.hugepage_sizes:
             result[asked.page_size] = {"pageSize": asked.page_size, "limit": asked.limit}
@@ -104,7 +104,9 @@ def _unified(wanted: LinuxResources, host: HostFacts, field: str) -> dict[str, s
     if not wanted.unified:
         return {}
     if not host.cgroup_v2:
-        raise FailedPrecondition(f"{field}.unified: needs cgroup v2, and this host has v1; use the other resource fields")
+        raise FailedPrecondition(
+            f"{field}.unified: needs cgroup v2, and this host has v1; use the other resource fields"
+        )
     for key, value in wanted.unified.items():
         if not _UNIFIED_KEY.fullmatch(key) or key.startswith("cgroup."):
             raise InvalidArgument(f"{field}.unified: {key!r} is not a controller's file; give one such as memory.high")

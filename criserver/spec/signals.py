@@ -51,7 +51,9 @@ def canonical(given: str, field: str) -> str:
         upper = given.upper()
         name = upper if upper.startswith("SIG") else f"SIG{upper}"
     if name not in _NUMBERS:
-        raise InvalidArgument(f"{field}: {given[:40]!r} is not a signal; give one of signal(7), such as SIGTERM or SIGRTMIN+3")
+        raise InvalidArgument(
+            f"{field}: {given[:40]!r} is not a signal; give one of signal(7), such as SIGTERM or SIGRTMIN+3"
+        )
     return name
 
 

@@ -60,7 +60,9 @@ def _asked(security: ContainerSecurity, image_user: str) -> tuple[str, str, str]
         raise InvalidArgument(f"run_as_user {by_id} and run_as_username {by_name!r}: give only one of them")
     if by_id is None and not by_name:
         if group is not None:
-            raise InvalidArgument(f"run_as_group: {group} without run_as_user or run_as_username; give the user as well")
+            raise InvalidArgument(
+                f"run_as_group: {group} without run_as_user or run_as_username; give the user as well"
+            )
         user, _, group_name = image_user.partition(":")
         return user or "0", group_name, "the image's USER"
     group_name = "" if group is None else str(_in_range(group, "run_as_group"))
@@ -89,7 +91,9 @@ def _gid(name: str, account: _Account | None, group: str, field: str) -> int:
     for known, gid, _ in _groups(group):
         if known == name:
             return _number(gid, f"gid of group {name!r} in the image's /etc/group")
-    raise InvalidArgument(f"{field}: group {name!r} is not in the image's /etc/group; give one that it has, or a number")
+    raise InvalidArgument(
+        f"{field}: group {name!r} is not in the image's /etc/group; give one that it has, or a number"
+    )
 
 
 def _memberships(user: str, group: str) -> Iterator[int]:

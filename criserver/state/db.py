@@ -80,7 +80,7 @@ def _open(path: str) -> sqlite3.Connection:
 def _migrate(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
-        raise Internal(f"state database is of version {version}, newer than this server's {len(MIGRATIONS)}: upgrade it")
+        raise Internal(f"the state database has version {version}, this server knows {len(MIGRATIONS)}: upgrade it")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         connection.execute("BEGIN IMMEDIATE")
         for statement in script:

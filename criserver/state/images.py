@@ -143,20 +143,27 @@ class ImageRepository:
                 "INSERT INTO image_layers (image_id, position, layer) VALUES (?, ?, ?)",
                 [(image_id, position, number) for position, number in enumerate(numbers)],
             )
-            connection.executemany(
-                "INSERT INTO image_references (reference, image_id) VALUES (?, ?)"
-                " ON CONFLICT (reference) DO UPDATE SET image_id = excluded.image_id",
-                [(name, image_id) for name in names],
-            )
+            _insert_references(connection, image_id, names)
 
         def then(_: None) -> None:
-            moved = {self._rows.references.get(name, image_id) for name in names}
             self._put(image_id, record, numbers)
-            self._rows.references.update(dict.fromkeys(names, image_id))
-            self._name({image_id, *moved})
+            self._refer(image_id, names)
 
         await self._database.write(transaction, then)
         return self._rows.images[image_id]
+
+    async def name(self, image_id: str, references: Iterable[str]) -> Image | None:
+        """Give an image further references; None when it has gone meanwhile."""
+        names = tuple(references)
+
+        def transaction(connection: sqlite3.Connection) -> bool:
+            if connection.execute("SELECT 1 FROM images WHERE id = ?", (image_id,)).fetchone() is None:
+                return False
+            _insert_references(connection, image_id, names)
+            return True
+
+        there = await self._database.write(transaction, lambda there: self._refer(image_id, names) if there else None)
+        return self._rows.images.get(image_id) if there else None
 
     async def remove(self, image_id: str, *, even_leased: bool = False) -> None:
         """Drop the image and its references in one commit; its layers stay until `forget_layers`. Idempotent.
@@ -167,7 +174,9 @@ class ImageRepository:
         def transaction(connection: sqlite3.Connection) -> None:
             holder = connection.execute("SELECT holder FROM image_leases WHERE image_id = ?", (image_id,)).fetchone()
             if holder and not even_leased:
-                raise FailedPrecondition(f"image {image_id} is in use by container {holder[0]}: remove the container first")
+                raise FailedPrecondition(
+                    f"image {image_id} is in use by container {holder[0]}: remove the container first"
+                )
             connection.execute("DELETE FROM images WHERE id = ?", (image_id,))
 
         def then(_: None) -> None:
@@ -218,12 +227,17 @@ class ImageRepository:
             image_id,
             repo_tags=(),
             repo_digests=(),
-            size=sum(sizes.get(number, 0) for number in set(numbers)),
+            size=sum(sizes.get(number, 0) for number in set(numbers)) or 1,  # the kubelet would not collect 0 bytes
             layers=numbers,
             defaults=record.defaults,
             pulled_at=record.pulled_at,
             annotations=record.annotations,
         )
+
+    def _refer(self, image_id: str, references: Sequence[str]) -> None:
+        moved = {self._rows.references.get(reference, image_id) for reference in references}
+        self._rows.references.update(dict.fromkeys(references, image_id))
+        self._name({image_id, *moved})
 
     def _name(self, image_ids: Iterable[str]) -> None:
         """Write the references of these images into their rows."""
@@ -233,6 +247,14 @@ class ImageRepository:
                 names[image_id].append(reference)
         for image_id, references in names.items():
             self._rows.images[image_id] = _named(self._rows.images[image_id], sorted(references))
+
+
+def _insert_references(connection: sqlite3.Connection, image_id: str, references: Iterable[str]) -> None:
+    connection.executemany(
+        "INSERT INTO image_references (reference, image_id) VALUES (?, ?)"
+        " ON CONFLICT (reference) DO UPDATE SET image_id = excluded.image_id",
+        [(reference, image_id) for reference in references],
+    )
 
 
 def _named(image: Image, references: Sequence[str]) -> Image:

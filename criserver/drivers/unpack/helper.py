@@ -15,8 +15,9 @@ from typing import Any
 
 from criserver.drivers.unpack import jail, tree
 from criserver.drivers.unpack.protocol import Refused
-from criserver.drivers.unpack.source import Source
+from criserver.drivers.unpack.source import Source, prepare
 
+KILLED = "INTERNAL_KILLED"
 Layer = dict[str, Any]
 Answer = dict[str, Any]
 
@@ -49,8 +50,10 @@ def _unpack_all(request: dict[str, Any]) -> list[Answer]:
 
 
 def _until_error(answers: list[Answer | None]) -> list[Answer]:
-    failed = next((answer for answer in answers if answer and "error" in answer and answer["error"] != "ABORTED"), None)
-    return [failed] if failed else [answer for answer in answers if answer]
+    """The answers, or the one error that explains why there are not all: siblings killed for it are not the reason."""
+    given = [answer for answer in answers if answer]
+    failed = sorted((answer for answer in given if "error" in answer), key=lambda answer: answer["error"] == KILLED)
+    return failed[:1] or given
 
 
 def _fork(layer: Layer, request: dict[str, Any]) -> tuple[int, int]:
@@ -72,7 +75,7 @@ def _answer(pipe: int) -> Answer:
     with os.fdopen(pipe, "rb") as file:
         data = file.read()
     if not data:
-        return {"error": "ABORTED", "message": "the process that unpacked the layer was killed"}
+        return {"error": KILLED, "message": "the process that unpacked the layer was killed"}
     answer: Answer = json.loads(data)
     return answer
 
@@ -80,9 +83,8 @@ def _answer(pipe: int) -> Answer:
 def _unpack(layer: Layer, request: dict[str, Any]) -> Answer:
     try:
         fd = os.open(layer["blob"], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        prepare(fd)
         source = Source(fd, layer["digest"], layer["diff_id"], request["bytes"])
-        if "zstandard" in layer.get("needs", ()):
-            __import__("zstandard")
         jail.enter(layer["target"], request["bytes"])
         size, inodes = tree.fill(source, request["entries"])
     except Refused as error:

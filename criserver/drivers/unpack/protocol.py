@@ -1,8 +1,9 @@
 """What the server and the helper say to each other: one JSON request on stdin, one JSON answer on stdout.
 
-Request: {"layers": [{"blob": path, "target": path, "digest": d, "diff_id": d}], "parallel": n, "entries": n, "bytes": n}
-Answer: a list with one object per layer, in order, {"size": bytes, "inodes": n} or {"error": CODE, "message": text};
-an answer ends with the first error. CODE is a gRPC status name (criserver.errors.Code).
+Request: {"layers": [{"blob": path, "target": path, "digest": d, "diff_id": d}], "parallel": n,
+"entries": n, "bytes": n}, the last two bounds of each layer.
+Answer: a list with one object per layer, in order, {"size": bytes, "inodes": n}; or one object alone,
+{"error": CODE, "message": text}, for the first layer that failed. CODE is a gRPC status name (criserver.errors.Code).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from typing import IO, cast
 
 from criserver.drivers.unpack.protocol import damaged, exhausted
 
@@ -22,6 +23,12 @@ WINDOW_LOG = 27
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def prepare(fd: int) -> None:
+    """Load what decoding blob `fd` needs, while there is still a file system to load it from."""
+    if os.pread(fd, len(ZSTD_MAGIC), 0) == ZSTD_MAGIC:
+        import zstandard  # noqa: F401, PLC0415
 
 
 class Source:
@@ -132,10 +139,11 @@ def _gzip(data: bytes, read: Read) -> Iterator[bytes]:
 
 
 def _zstd(data: bytes, read: Read) -> Iterator[bytes]:
-    import zstandard  # noqa: PLC0415 - the import budget: most layers are gzip
+    import zstandard  # noqa: PLC0415 - the import budget: most layers are gzip; `prepare` has loaded it by now
 
     context = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG)
-    with context.stream_reader(_File(data, read), read_size=READ, read_across_frames=True) as stream:
+    file = cast("IO[bytes]", _File(data, read))
+    with context.stream_reader(file, read_size=READ, read_across_frames=True) as stream:
         try:
             while chunk := stream.read(CHUNK):
                 yield chunk

@@ -13,6 +13,7 @@ import pytest
 
 from cni import Attachment, Cache, Gate, Network, Plugins
 from cni.config import NetworkConfig, parse_list
+from cni.errors import CniError
 from cni.execute import Completed
 
 NETNS = f"/proc/{os.getpid()}/ns/net"
@@ -41,7 +42,7 @@ def failed(code: int, msg: str = "no", details: str = "") -> Completed:
 
 @dataclass
 class FakePlugins:
-    """An `Exec` that answers as told by `answers[plugin, command]` and remembers its calls; by default all goes well."""
+    """An `Exec` that answers as told by `answers[plugin, command]`, by default well, and remembers its calls."""
 
     answers: dict[tuple[str, str], Completed | Callable[[Call], Any]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
@@ -53,7 +54,7 @@ class FakePlugins:
         *,
         env: Mapping[str, str],
         stdin: bytes,
-        timeout: float,  # noqa: ASYNC109
+        timeout: float,
     ) -> Completed:
         call = Call(os.path.basename(argv[0]), env["CNI_COMMAND"], json.loads(stdin), env)
         if call.command == "VERSION":
@@ -77,7 +78,16 @@ def _usual(call: Call) -> Completed:
     return ok({**passed, "cniVersion": call.request["cniVersion"]})
 
 
-def conflist(name: str = "net", *types: str, **more: Any) -> NetworkConfig:
+def caught(work: Callable[[], object]) -> CniError | None:
+    """Do `work` and return the CniError that it raised, None when it went well; anything else fails the test."""
+    try:
+        work()
+    except CniError as error:
+        return error
+    return None
+
+
+def conflist(name: str = "net", *types: str, **more: object) -> NetworkConfig:
     """A configuration of plugins that declare portMappings."""
     plugins = [{"type": kind, "capabilities": {"portMappings": True}} for kind in types or ("one", "two")]
     document = {"cniVersion": "1.0.0", "name": name, "plugins": plugins} | more

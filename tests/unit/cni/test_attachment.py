@@ -25,7 +25,9 @@ def test_good_interface_names(ifname: str) -> None:
     check_ifname(ifname)
 
 
-@pytest.mark.parametrize("ifname", ["", ".", "..", "a" * 16, "é" * 8, "a/b", "a:b", "a b", "a\t", "a\0", "\x1b[m", "\ud800"])
+@pytest.mark.parametrize(
+    "ifname", ["", ".", "..", "a" * 16, "é" * 8, "a/b", "a:b", "a b", "a\t", "a\0", "\x1b[m", "\ud800"]
+)
 def test_bad_interface_names(ifname: str) -> None:
     with pytest.raises(InvalidParameter, match="interface name"):
         check_ifname(ifname)

@@ -56,7 +56,14 @@ def test_broken_files_are_reported_and_passed_over(conf: Path) -> None:
     write(conf, "07.conflist", "good")
     loaded = load(str(conf))
     assert loaded.network().name == "good"
-    words = ["not JSON", "not a regular file", "not a regular file", "No such file", "longer than", "not a regular file"]
+    words = [
+        "not JSON",
+        "not a regular file",
+        "not a regular file",
+        "No such file",
+        "longer than",
+        "not a regular file",
+    ]
     words.append(f'network "good" is defined by {conf}/06.conflist already')
     assert len(loaded.broken) == len(words)
     for file, word in zip(loaded.broken, words, strict=True):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cni.config import NetworkConfig, PluginConfig, check_type, parse_list, parse_plugin, parse_single
-from cni.errors import CniError, IncompatibleVersion, InvalidNetworkConfig
+from cni.errors import IncompatibleVersion, InvalidNetworkConfig
+from tests.unit.cni.conftest import caught
 
 
 def read(**document: Any) -> NetworkConfig:
@@ -55,7 +57,10 @@ def test_a_version_of_no_use_is_told(more: dict[str, Any]) -> None:
         ({"plugins": {}}, "conf.plugins: must be a list"),
         ({"plugins": [{}]}, "conf.plugins[0].type: missing"),
         ({"plugins": [{"type": 1}]}, "conf.plugins[0].type: must be a string"),
-        ({"plugins": [{"type": "a", "capabilities": {"x": 1}}]}, "conf.plugins[0].capabilities.x: must be true or false"),
+        (
+            {"plugins": [{"type": "a", "capabilities": {"x": 1}}]},
+            "conf.plugins[0].capabilities.x: must be true or false",
+        ),
         ({"plugins": [{"type": "a", "ipam": {"type": "../b"}}]}, "conf.plugins[0].ipam.type"),
         ({"plugins": [{"type": "a", "ipam": {"type": []}}]}, "conf.plugins[0].ipam.type: must be a string"),
         ({"disableCheck": "maybe"}, "conf.disableCheck"),
@@ -68,7 +73,9 @@ def test_a_bad_list_is_told_with_file_and_path(more: dict[str, Any], words: str)
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["", "a/b", "../evil", "/bin/sh", ".", "..", "a\\b", "a\0b", "a\nb", "x" * 256, "\ud800"])
+@pytest.mark.parametrize(
+    "kind", ["", "a/b", "../evil", "/bin/sh", ".", "..", "a\\b", "a\0b", "a\nb", "x" * 256, "\ud800"]
+)
 def test_a_plugin_type_is_a_plain_file_name(kind: str) -> None:
     """CVE-2021-20206: a type with a slash ran any program of the host."""
     with pytest.raises(InvalidNetworkConfig, match="^where: "):
@@ -104,7 +111,9 @@ def test_plugins_of_the_networks_own_directory_are_appended() -> None:
 
 
 def test_a_network_written_reads_back_the_same_and_whole() -> None:
-    config = read(cniVersions=["0.4.0", "1.0.0"], disableGC=True).with_plugins((PluginConfig("own", raw={"type": "own"}),))
+    config = read(cniVersions=["0.4.0", "1.0.0"], disableGC=True).with_plugins(
+        (PluginConfig("own", raw={"type": "own"}),)
+    )
     again = parse_list(json.dumps(config.to_json()).encode())
     assert again.with_plugins((PluginConfig("more"),)).plugins == config.plugins
     assert (again.versions, again.disable_gc) == (config.versions, True)
@@ -112,16 +121,18 @@ def test_a_network_written_reads_back_the_same_and_whole() -> None:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(["net", "1.0.0", "bridge"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["type", "ipam", "capabilities", "name"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "ipam", "capabilities", "name"]), inner, max_size=3)
+    ),
 )
-FIELDS = st.sampled_from(["name", "cniVersion", "cniVersions", "plugins", "type", "disableCheck", "loadOnlyInlinedPlugins"])
+FIELDS = st.sampled_from(
+    ["name", "cniVersion", "cniVersions", "plugins", "type", "disableCheck", "loadOnlyInlinedPlugins"]
+)
 
 
 @given(st.dictionaries(FIELDS, VALUES).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=64))
 def test_anything_is_a_configuration_or_a_cni_error(data: bytes) -> None:
     for parse in (parse_list, parse_single, parse_plugin):
-        try:
-            parse(data, "file")
-        except CniError as error:
-            assert str(error).startswith("file: ")
+        error = caught(partial(parse, data, "file"))
+        assert error is None or str(error).startswith("file: ")

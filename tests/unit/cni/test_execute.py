@@ -14,7 +14,7 @@ from cni.execute import OUTPUT_LIMIT, Completed, run
 ENV = {"PATH": "/usr/bin:/bin", "ONLY": "this"}
 
 
-async def sh(script: str, *, stdin: bytes = b"", timeout: float = 20) -> Completed:  # noqa: ASYNC109
+async def sh(script: str, *, stdin: bytes = b"", timeout: float = 20) -> Completed:
     return await run(["/bin/sh", "-c", script], env=ENV, stdin=stdin, timeout=timeout)
 
 
@@ -35,10 +35,18 @@ def gone(pid: int) -> bool:
     return False
 
 
+def alive(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
+
+
+def number_in(path: Path) -> int:
+    return int(path.read_text()) if path.exists() and path.read_text().strip() else 0
+
+
 async def written(path: Path) -> int:
-    while not (path.exists() and path.read_text().strip()):
+    while not number_in(path):  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(0.01)
-    return int(path.read_text())
+    return number_in(path)
 
 
 async def test_input_output_and_status_come_through_whole() -> None:
@@ -89,7 +97,7 @@ async def test_cancellation_kills_the_whole_group_and_reaps_it(tmp_path: Path) -
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not os.path.exists(f"/proc/{leader}"), "the leader was not reaped"
+    assert not alive(leader), "the leader was not reaped"
     assert gone(await written(tmp_path / "child"))
 
 
@@ -99,7 +107,7 @@ async def test_a_daemon_left_behind_is_not_waited_for(tmp_path: Path, monkeypatc
     pid = await written(tmp_path / "child")
     try:
         assert (completed.returncode, completed.stdout, completed.timed_out) == (0, b"done\n", False)
-        assert os.path.exists(f"/proc/{pid}"), "what a plugin leaves on purpose stays"
+        assert alive(pid), "what a plugin leaves on purpose stays"
     finally:
         os.kill(pid, 9)
 
@@ -133,5 +141,5 @@ async def test_an_unkillable_program_does_not_hang_its_caller(monkeypatch: pytes
     completed = await sh(f"echo $$ > {tmp_path}/self; sleep 0.4", timeout=0.1)
     assert completed.timed_out
     pid = await written(tmp_path / "self")
-    while os.path.exists(f"/proc/{pid}"):  # it is still collected when it ends at last
+    while alive(pid):  # noqa: ASYNC110 - it is still collected when it ends at last
         await asyncio.sleep(0.02)

@@ -68,7 +68,8 @@ def test_missing_and_null_are_the_same(key: str) -> None:
     assert SAMPLE.number(key) is None
     assert SAMPLE.unsigned(key) is None
     assert SAMPLE.flag(key) is False
-    assert SAMPLE.strings(key) == SAMPLE.children(key) == ()
+    assert SAMPLE.strings(key) == ()
+    assert SAMPLE.children(key) == ()
     assert SAMPLE.child(key).value == {}
 
 

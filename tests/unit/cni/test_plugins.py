@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.cni.conftest import FakePlugins, attachment, failed, ok
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from cni.errors import (
 )
 from cni.execute import Completed
 from cni.plugins import BUSY_RETRIES, Plugins, answer, supported
+from tests.unit.cni.conftest import FakePlugins, attachment, caught, failed, ok
 
 Script = Callable[[str, str], Plugins]
 
@@ -74,7 +74,9 @@ def test_directories_must_fit_cni_path(directory: str) -> None:
 
 
 async def test_a_real_plugin_sees_its_request_and_environment(script: Script) -> None:
-    plugins = script("p", 'cat; echo "$CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME $CNI_ARGS" >&2; test -z "$HOME" || exit 9')
+    plugins = script(
+        "p", 'cat; echo "$CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME $CNI_ARGS" >&2; test -z "$HOME" || exit 9'
+    )
     assert json.loads(await plugins.call("p", "ADD", {"a": "é"}, attachment())) == {"a": "é"}
 
 
@@ -174,11 +176,10 @@ def test_supported_versions_are_read_or_refused() -> None:
     )
 )
 def test_any_ending_gives_bytes_or_a_cni_error(completed: Completed) -> None:
-    try:
-        output = answer("p", "ADD", completed, 5)
-    except CniError as error:
+    error = caught(lambda: answer("p", "ADD", completed, 5))
+    if error is None:
+        assert answer("p", "ADD", completed, 5) == completed.stdout
+        assert completed.returncode == 0
+    else:
         assert (error.plugin, error.command) == ("p", "ADD")
         assert str(error).isprintable()
-    else:
-        assert output == completed.stdout
-        assert completed.returncode == 0

@@ -1,0 +1,66 @@
+"""Handlers of the image RPCs: ImageService of the CRI."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from criserver.api.convert import image as convert
+from criserver.api.pb import api_pb2 as pb
+from criserver.errors import InvalidArgument
+from criserver.lifecycle.images import ImageService
+
+if TYPE_CHECKING:
+    import grpc
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_PIECE = 100
+"""Images per message of StreamImages: some 50 KB."""
+
+
+class ImageHandlers:
+    """PullImage, ListImages, StreamImages, ImageStatus, RemoveImage, ImageFsInfo."""
+
+    def __init__(self, images: ImageService) -> None:
+        self._images = images
+
+    async def PullImage(self, request: pb.PullImageRequest, _: Context) -> pb.PullImageResponse:
+        """Fetch an image; answers its id."""
+        credentials = convert.credentials(request.auth)
+        image = await self._images.pull(_named(request.image), credentials)
+        return pb.PullImageResponse(image_ref=image.id)
+
+    async def ListImages(self, request: pb.ListImagesRequest, _: Context) -> pb.ListImagesResponse:
+        """Every image, or the one that the filter names."""
+        rows = self._images.list(request.filter.image.image)
+        return pb.ListImagesResponse(images=[convert.image(row) for row in rows])
+
+    async def StreamImages(self, request: pb.StreamImagesRequest, _: Context) -> AsyncIterator[pb.StreamImagesResponse]:
+        """ListImages in pieces."""
+        for piece in convert.pieces(self._images.list(request.filter.image.image), _PIECE):
+            yield pb.StreamImagesResponse(images=piece)
+
+    async def ImageStatus(self, request: pb.ImageStatusRequest, _: Context) -> pb.ImageStatusResponse:
+        """One image, unset when it is not here; verbose adds its configuration document."""
+        row = self._images.resolve(_named(request.image))
+        if row is None:
+            return pb.ImageStatusResponse()
+        info = {"info": convert.image_info(row, await self._images.config(row.id))} if request.verbose else {}
+        return pb.ImageStatusResponse(image=convert.image(row), info=info)
+
+    async def RemoveImage(self, request: pb.RemoveImageRequest, _: Context) -> pb.RemoveImageResponse:
+        """Remove an image with all of its references; unknown images are fine."""
+        await self._images.remove(_named(request.image))
+        return pb.RemoveImageResponse()
+
+    async def ImageFsInfo(self, _: pb.ImageFsInfoRequest, __: Context) -> pb.ImageFsInfoResponse:
+        """Disk that images take. Containers' writable layers lie on the same file system."""
+        usage = convert.filesystem(self._images.usage())
+        return pb.ImageFsInfoResponse(image_filesystems=[usage], container_filesystems=[usage])
+
+
+def _named(image: pb.ImageSpec) -> str:
+    if not image.image:
+        raise InvalidArgument("image.image is empty: name an image")
+    return image.image

@@ -1,0 +1,188 @@
+"""Images: pulled or loaded, listed, leased, removed; and what a crash leaves of that, put right.
+
+Identity: an image is its config's digest, in every API; references are names for it. A tag that moves leaves the old
+image behind under its digests, as with the peers.
+
+Recovery needs no journal: a pull's directory, a layer tree and a row say by name and state alone whether they belong
+to something complete. `recover` removes workspaces, incomplete trees, trees without a row and rows without a tree.
+Its assumptions: it runs before any request, and nobody else uses the server's root directory.
+
+RemoveImage of an image that a container uses is refused, as CRI-O does: taking the rows away and keeping the layers
+(containerd) frees nothing, yet the kubelet would believe that it had.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from criserver.errors import InvalidArgument
+from criserver.lifecycle.layer_pool import LayerPool
+from criserver.lifecycle.operations import Operations
+from criserver.model.image import Credentials, Image, ImageRecord
+from criserver.model.reference import Reference, is_digest, parse_reference
+from criserver.ports.layers import Layers
+from criserver.ports.registry import Archives, FetchedImage, Registry, Remote
+from criserver.state.images import ImageRepository
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FilesystemUsage:
+    """What images take on the file system that `mountpoint` lies on. `timestamp` is in nanoseconds since the epoch."""
+
+    mountpoint: str
+    used_bytes: int
+    inodes_used: int
+    timestamp: int
+
+
+class ImageService:
+    """The image half of the server. Port `Images` for containers."""
+
+    def __init__(
+        self,
+        repository: ImageRepository,
+        registry: Registry,
+        archives: Archives,
+        layers: Layers,
+        operations: Operations,
+        *,
+        pinned: Sequence[str] = (),
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`pinned` are names or globs (fnmatch) of images that the kubelet must not collect."""
+        self._repository = repository
+        self._registry = registry
+        self._archives = archives
+        self._pool = LayerPool(repository, layers)
+        self._root = layers.root
+        self._operations = operations
+        self._pinned = tuple(pinned)
+        self._clock = clock
+
+    async def pull(self, text: str, credentials: Credentials | None = None) -> Image:
+        """Bring the image that the reference `text` names here; errors as in ports.registry.Registry.open.
+
+        Callers with the same reference and credentials share one pull, and one that gives up stops nobody's.
+        """
+        reference = parse_reference(text)
+        key = ("PullImage", str(reference), credentials)
+        return self._shown(await self._operations.join(key, lambda: self._pull(reference, credentials)))
+
+    async def load(self, path: str) -> tuple[Image, ...]:
+        """Bring the images of the archive file at the absolute `path` here, under the names it gives them."""
+        images = await self._operations.join(("LoadImage", path), lambda: self._load(path))
+        return tuple(map(self._shown, images))
+
+    def list(self, wanted: str = "") -> tuple[Image, ...]:
+        """Every image, or the one that `wanted` names."""
+        if not wanted:
+            return tuple(map(self._shown, self._repository))
+        image = self.resolve(wanted)
+        return (image,) if image else ()
+
+    def resolve(self, reference: str) -> Image | None:
+        """The image of an id, unique id prefix, tag or digest reference, when it is here.
+
+        InvalidArgument when the text is no reference at all, or a prefix of several ids.
+        """
+        image = self._find(reference)
+        return self._shown(image) if image else None
+
+    async def config(self, image_id: str) -> bytes:
+        """The image's configuration document as the registry had it."""
+        return await self._repository.config(image_id)
+
+    async def remove(self, reference: str) -> None:
+        """Remove the image that `reference` names, with all of its references, and free its layers. Idempotent.
+
+        FailedPrecondition names a container that uses it.
+        """
+        image = self._find(reference)
+        if image is not None:
+            image_id = image.id
+            await self._operations.join(("RemoveImage", image_id), lambda: self._remove(image_id))
+
+    async def lease(self, image_id: str, holder: str) -> None:
+        """Keep the image until `release`; NotFound when it has gone meanwhile. Idempotent."""
+        await self._repository.lease(image_id, holder)
+
+    async def release(self, holder: str) -> None:
+        """End every lease of the holder. Idempotent."""
+        await self._repository.release(holder)
+
+    def usage(self) -> FilesystemUsage:
+        """What all layers take on disk."""
+        layers = self._repository.layers()
+        used, inodes = sum(layer.size for layer in layers), sum(layer.inodes for layer in layers)
+        return FilesystemUsage(self._root, used, inodes, self._clock())
+
+    async def recover(self, holders: Iterable[str]) -> None:
+        """Put right what a crash has left; `holders` are the containers that still exist. Before any request."""
+        await self._registry.clear()
+        await self._repository.release_all_but(holders)
+        missing = await self._pool.recover()
+        for image in self._repository:
+            if missing.intersection(image.layers):
+                log.error("image %s has lost layers on disk and is dropped: pull it again", image.id)
+                await self._repository.remove(image.id, even_leased=True)
+        await self._pool.sweep()
+
+    async def _pull(self, reference: Reference, credentials: Credentials | None) -> Image:
+        async with self._registry.open(reference, credentials) as remote:
+            names = [name for name in (reference.tagged, reference.with_digest(remote.digest)) if name]
+            return await self._known(reference, remote, names) or await self._store(await remote.fetch(), names)
+
+    async def _known(self, reference: Reference, remote: Remote, names: Sequence[str]) -> Image | None:
+        """The image that the reference names now, when it is here already; it gets the names."""
+        known = self._repository.by_reference(reference.with_digest(remote.digest))
+        image_id = known.id if known else remote.image_id
+        return await self._repository.name(image_id, names)
+
+    async def _load(self, path: str) -> tuple[Image, ...]:
+        async with self._archives.open(path) as archived:
+            images = []
+            for image in archived:
+                names = [parse_reference(name).tagged for name in image.names]
+                images.append(await self._store(await image.fetch(), [name for name in names if name]))
+            return tuple(images)
+
+    async def _store(self, fetched: FetchedImage, names: Sequence[str]) -> Image:
+        record = ImageRecord(fetched.defaults, fetched.annotations, self._clock())
+        async with self._pool.hold(fetched.layers) as layers:
+            return await self._repository.add(fetched.id, record, fetched.config, layers, names)
+
+    async def _remove(self, image_id: str) -> None:
+        await self._repository.remove(image_id)
+        await self._pool.sweep()
+
+    def _find(self, text: str) -> Image | None:
+        if is_digest(text):
+            return self._repository.by_id(text)
+        if matches := self._with_prefix(text):
+            return matches
+        reference = parse_reference(text)
+        return self._repository.by_reference(str(reference))
+
+    def _with_prefix(self, text: str) -> Image | None:
+        """crictl shows ids shortened and without "sha256:", and passes on what the user copied from there."""
+        hexadecimal = text.removeprefix("sha256:")
+        if len(hexadecimal) < _SHORTEST_PREFIX or not set(hexadecimal) <= set("0123456789abcdef"):
+            return None
+        matches = self._repository.starting_with(f"sha256:{hexadecimal}")
+        if len(matches) > 1:
+            raise InvalidArgument(f"image id {text!r} is ambiguous: {len(matches)} ids start with it")
+        return matches[0] if matches else None
+
+    def _shown(self, image: Image) -> Image:
+        names = (*image.repo_tags, *image.repo_digests, image.id)
+        pinned = any(fnmatch.fnmatchcase(name, pattern) for pattern in self._pinned for name in names)
+        return replace(image, pinned=True) if pinned else image
+
+
+_SHORTEST_PREFIX = 3

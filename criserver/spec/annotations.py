@@ -1,0 +1,34 @@
+"""Annotations of the document: what runtimes and people may read there, and nothing that a pod slips in.
+
+A runtime acts on some annotations (systemd properties, devices, handlers), so a pod's own reach it only by exact key
+of the handler's allow-list (CVE-2024-3154, CVE-2023-6476).
+"""
+
+from __future__ import annotations
+
+from criserver.spec.wish import SpecWish
+
+_NEVER = "org.systemd.property."
+
+
+def document_annotations(wish: SpecWish) -> dict[str, str]:
+    """`annotations` of the document, sorted: allowed ones of pod and container, then ours, which nobody overrides."""
+    pod, container = wish.sandbox, wish.config
+    result = {
+        key: value
+        for source in (pod.annotations, container.annotations)
+        for key, value in source.items()
+        if key in wish.policy.allowed_annotations and not key.startswith(_NEVER)
+    }
+    result.update(
+        {
+            "io.kubernetes.cri.container-name": container.metadata.name,
+            "io.kubernetes.cri.container-type": "container",
+            "io.kubernetes.cri.image-name": container.image.user_specified_image or container.image.image,
+            "io.kubernetes.cri.sandbox-id": wish.sandbox_id,
+            "io.kubernetes.cri.sandbox-name": pod.metadata.name,
+            "io.kubernetes.cri.sandbox-namespace": pod.metadata.namespace,
+            "io.kubernetes.cri.sandbox-uid": pod.metadata.uid,
+        }
+    )
+    return dict(sorted(result.items()))

@@ -1,0 +1,18 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.support.world import House
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """A fresh server over fakes."""
+    made = House(tmp_path)
+    yield made
+    for future in made.world.exits.values():
+        if not future.done():
+            future.cancel()
+    await made.tasks.drain(1)
+    made.database.close()
