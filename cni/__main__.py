@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CniError as error:
         print(f"cni {options.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # what was begun has been undone
     print(json.dumps(answer, indent=2))
     return 0
 

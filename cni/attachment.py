@@ -57,8 +57,7 @@ def check_container_id(container_id: str) -> None:
 
 
 def check_ifname(ifname: str) -> None:
-    """Raise InvalidParameter unless the kernel would take `ifname` as a link's name (dev_valid_name,
-    net/core/dev.c)."""
+    """Raise InvalidParameter unless the kernel would take `ifname` (dev_valid_name in its net/core/dev.c)."""
     if not ifname or ifname in (".", ".."):
         raise InvalidParameter(f"interface name {ifname!r} must not be empty, . or ..")
     if len(ifname.encode(errors="replace")) > IFNAME_LIMIT:

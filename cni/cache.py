@@ -33,8 +33,10 @@ NAME_LIMIT = 254
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """One remembered attachment. `result` is None when ADD did not end, `config` too when the file is broken: see
-    `problem`."""
+    """One remembered attachment.
+
+    `result` is None when ADD did not end; `config` is None too when the file is broken, which `problem` explains.
+    """
 
     network: str
     attachment: Attachment
@@ -44,8 +46,10 @@ class Cached:
 
 
 class Cache:
-    """The remembered attachments in `directory`, which is made when first needed. Raises IOFailure when the disk
-    refuses."""
+    """The remembered attachments in `directory`, which is made when first needed.
+
+    Raises IOFailure when the disk refuses.
+    """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory

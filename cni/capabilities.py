@@ -14,8 +14,7 @@ from .errors import InvalidParameter
 from .result import Dns
 
 UNLIMITED_BURST = 2**31 - 1
-"""Bits that may be sent at once when nobody says; the bandwidth plugin takes no burst above a uint32's worth of bytes,
-and none of 0."""
+"""Bits that may be sent at once when nobody says; the bandwidth plugin wants a burst with every rate, below 4 GiB."""
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 
@@ -46,8 +45,7 @@ class PortMapping:
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """Limits of an interface: rates in bits per second, bursts in bits, seen from the container. A rate of 0 is no
-    limit."""
+    """Limits of an interface as the container sees it: rates in bits per second (0: none), bursts in bits."""
 
     ingress_rate: int = 0
     egress_rate: int = 0

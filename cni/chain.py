@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from .attachment import Attachment
 from .config import NetworkConfig
-from .errors import CniError, IncompatibleVersion, PluginNotFound, UnknownContainer
+from .errors import CniError, IncompatibleVersion, InvalidNetworkConfig, PluginNotFound, UnknownContainer
 from .plugins import Plugins
 from .request import Key, for_attachment, for_gc, for_network
 from .result import Result, parse
@@ -48,8 +48,7 @@ async def fallback(plugins: Plugins, config: NetworkConfig) -> str:
 
 
 async def add(plugins: Plugins, config: NetworkConfig, version: str, attachment: Attachment) -> Result:
-    """Run ADD and return the last plugin's result. Raises the first failure, or DecodeFailure for a result of no
-    use."""
+    """Run ADD and return the last plugin's result. Raises the first failure; a result of no use is one."""
     result: Result | None = None
     for plugin in config.plugins:
         request = for_attachment(plugin, config.name, version, attachment, result)
@@ -59,7 +58,8 @@ async def add(plugins: Plugins, config: NetworkConfig, version: str, attachment:
         except CniError as error:
             error.plugin, error.command = plugin.type, "ADD"
             raise
-    assert result is not None  # a NetworkConfig has at least one plugin
+    if result is None:
+        raise InvalidNetworkConfig(f'network "{config.name}" has no plugins')
     return result
 
 
@@ -88,8 +88,7 @@ async def check(plugins: Plugins, config: NetworkConfig, version: str, attachmen
 
 
 async def status(plugins: Plugins, config: NetworkConfig) -> None:
-    """Raise why ADD cannot be served now: a program that is not there, versions that do not fit, a plugin's own
-    STATUS."""
+    """Raise why ADD cannot be served now: a missing program, versions that do not fit, a plugin's own STATUS."""
     for plugin in config.plugins:
         plugins.find(plugin.type)
     version = await negotiate(plugins, config)

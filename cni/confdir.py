@@ -19,8 +19,7 @@ from .fields import JSON_LIMIT
 from .files import read_regular
 
 PARSERS = {".conflist": parse_list, ".conf": parse_single, ".json": parse_single}
-"""File name extension → how such a file is read. Others, and hidden files (an editor's, an installer's), are not looked
-at."""
+"""File name extension → how such a file is read. Others are not looked at, nor are hidden (unfinished) files."""
 
 FILES_LIMIT = 256
 """Files that are looked at in one directory; a node has one to five."""
@@ -51,8 +50,7 @@ class Loaded:
     broken: tuple[Broken, ...] = ()
 
     def network(self, name: str = "") -> NetworkConfig:
-        """Return the network `name`, or the first one when no name is given. Raises NetworkNotFound, saying what there
-        is."""
+        """Return the network `name`, or the first one. Raises NetworkNotFound, saying what there is instead."""
         for network in self.networks:
             if name in ("", network.name):
                 return network
@@ -116,8 +114,7 @@ def _read(directory: str, file: str) -> NetworkConfig:
 
 
 def _own_plugins(directory: str) -> tuple[PluginConfig, ...]:
-    """Read the plugins in a network's own directory (spec 1.1.0). One that is broken breaks the network: a chain is
-    whole."""
+    """Read a network's own directory of plugins (spec 1.1.0). A broken one breaks the network: a chain is whole."""
     try:
         names = _names(directory, (".conf",))
     except (FileNotFoundError, NotADirectoryError):

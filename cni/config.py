@@ -32,8 +32,7 @@ class PluginConfig:
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """One network: `plugins` in the order of ADD, `versions` that the configuration offers (oldest first, all
-    known)."""
+    """One network: its `plugins` in the order of ADD, and the `versions` that it offers, known ones, oldest first."""
 
     name: str
     versions: tuple[str, ...]

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 WORDS_LIMIT = 4096
-"""Characters of a plugin's own words (msg, details, stderr) that an error passes on: enough for a stack trace's
-head."""
+"""Characters of a plugin's own words (msg, details, stderr) that an error passes on: the head of a stack trace."""
 
 
 def printable(text: str, limit: int = WORDS_LIMIT) -> str:

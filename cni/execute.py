@@ -31,8 +31,11 @@ KILL_GRACE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a program ended: exit status (negative: the signal's number), its output, and whether parts of that were
-    dropped (`truncated`) or the deadline was passed and the program killed (`timed_out`)."""
+    """How a program ended.
+
+    `returncode` is its exit status, or a signal's number as a negative one; `truncated` tells that output was dropped,
+    `timed_out` that the deadline passed and the program was killed.
+    """
 
     returncode: int
     stdout: bytes = b""
@@ -45,7 +48,8 @@ class Exec(Protocol):
     """Runs a program: `argv[0]` is its absolute path, `env` its whole environment, `timeout` in seconds.
 
     At the deadline, and when the awaiting task is cancelled, the program's whole process group is killed and reaped
-    before the call ends. Raises OSError when the program cannot be started.
+    before the call ends; a child that made a session of its own is out of reach. Raises OSError when the program cannot
+    be started.
     """
 
     async def __call__(
@@ -138,8 +142,7 @@ class _Output:
 
 
 class _Child:
-    """The one owner of a started program: it alone waits for it, so its pid and group id cannot be reused before a
-    kill."""
+    """The one owner of a started program: nobody else waits for it, so its pid cannot be another's when it is killed."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], stdin: bytes, out: int, err: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -170,8 +173,7 @@ class _Child:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def reap(self) -> None:
-        """Wait for the end and collect the exit status. One that even SIGKILL cannot end is collected whenever it
-        ends."""
+        """Wait for the end and collect the exit status; what even SIGKILL cannot end is collected when it ends."""
         await asyncio.wait({self.exited}, timeout=KILL_GRACE)
         if self.exited.done():
             self._process.wait()

@@ -33,8 +33,7 @@ def read_regular(path: str, limit: int, *, follow: bool = True) -> bytes:
 
 
 def replace(directory: str, name: str, data: bytes) -> None:
-    """Write the file `name` in `directory` with mode 0600 so that a reader sees the old content or the new, never a
-    part.
+    """Write the file `name` in `directory`, mode 0600; a reader sees the old content or the new, never a part.
 
     The file under way is called `.<name>`: a writer that was killed leaves at most that, and the next one takes it
     over. Not synced: after a power loss the file may be empty, which its readers must bear.
@@ -57,8 +56,7 @@ def remove(directory: str, name: str) -> None:
 
 
 def is_namespace(path: str) -> bool:
-    """Say whether `path` is a live namespace: a pinned one that was unmounted, or lost at a reboot, is a plain file or
-    gone.
+    """Say whether `path` is a live namespace: one that was unmounted, or lost at a reboot, is a plain file or gone.
 
     Every namespace's file is of the kernel's nsfs, which is one device.
     """

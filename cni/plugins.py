@@ -31,8 +31,7 @@ from .request import environment
 from .version import NEWEST
 
 LIMITS: Mapping[str, float] = {"ADD": 120, "DEL": 60, "CHECK": 60, "GC": 120, "STATUS": 10, "VERSION": 5}
-"""Seconds that one plugin may take. A kubelet gives a whole RunPodSandbox four minutes; DHCP may need a minute of
-it."""
+"""Seconds that one plugin may take. A kubelet gives a whole RunPodSandbox four minutes, and DHCP is slow."""
 
 BUSY_RETRIES = 5
 BUSY_PAUSE = 0.2
@@ -60,8 +59,7 @@ class Plugins:
         self._versions: dict[str, tuple[Identity, frozenset[str]]] = {}
 
     def find(self, plugin: str) -> str:
-        """Return the path of the program of type `plugin`. Raises PluginNotFound, or InvalidNetworkConfig for a bad
-        type."""
+        """Return the path of the program of type `plugin`. Raises PluginNotFound; InvalidNetworkConfig for a bad type."""
         check_type(plugin, "plugin type")
         refused = ""
         for directory in self.bin_dirs:
@@ -75,8 +73,7 @@ class Plugins:
     async def call(
         self, plugin: str, command: str, request: Mapping[str, Any], attachment: Attachment | None = None
     ) -> bytes:
-        """Ask a plugin for `command` and return its standard output. Raises the CniError that fits, with plugin and
-        command."""
+        """Ask a plugin for `command` and return its standard output. Raises the CniError that fits, naming both."""
         argv = [self.find(plugin)]
         env = environment(command, self.bin_dirs, attachment)
         limit = self._limits[command]

@@ -66,8 +66,7 @@ class Dns:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of an attachment. `raw` is the plugin's own JSON object, of version `cni_version`, with nothing
-    lost."""
+    """The result of an attachment; `raw` is the plugin's own JSON object, of version `cni_version`, unabridged."""
 
     cni_version: str
     interfaces: tuple[Interface, ...] = ()

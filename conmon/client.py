@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conmon import zygote
+from conmon import protocol, zygote
 from conmon.connection import Connection, ConnectionLost
 from conmon.errors import ConmonError
 from conmon.protocol import Message
@@ -68,18 +68,15 @@ class Zygote:
 
         Raises ConmonError with the runtime's own words; nothing is left then.
         """
-        monitor = Monitor(spec.directory, spec.exit_path)
-        connection = await self._connect(monitor)
+        connection = await self._connect(_Ignore())
         try:
-            reply, _ = await connection.request("container", to_message(spec))
+            reply, _ = await connection.request("", to_message(spec), kind=protocol.CONTAINER)
             state = state_record(reply)
-        except BaseException:
+            # From the reply on nothing can be cancelled in between: no await before the container is ours.
+            connection.post("keep")
+        finally:
             connection.close()
-            raise
-        # From here on nothing can be cancelled in between: no await before the container is ours.
-        connection.post("keep")
-        monitor.adopt(connection)
-        return state, monitor
+        return state, Monitor(spec.directory, spec.exit_path)
 
     async def exec(self, spec: ExecSpec, stdio: tuple[int, int, int] | None = None) -> ExecSession:
         """Run one more process; *stdio* are its descriptors (None with a terminal), still the caller's to close.
@@ -119,7 +116,8 @@ class Zygote:
         """End the zygote alone; monitors live on."""
         connection = await Connection.open(self._directory, zygote.SOCKET, _Ignore())
         try:
-            await connection.request("quit")
+            await connection.send(protocol.encode(protocol.QUIT))
+            await connection.wait_closed()
         finally:
             connection.close()
 
@@ -130,7 +128,7 @@ class Zygote:
         finally:
             connection.close()
 
-    async def _connect(self, listener: Monitor | ExecSession | _Ignore) -> Connection:
+    async def _connect(self, listener: ExecSession | _Ignore) -> Connection:
         """A connection that has said hello; a dead zygote is replaced once."""
         try:
             return await Connection.open(self._directory, zygote.SOCKET, listener)

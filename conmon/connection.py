@@ -46,7 +46,7 @@ class Connection:
         self._replies: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
         self._seq = 0
         self._hello: asyncio.Future[Message] = self._loop.create_future()
-        self._sending = asyncio.Lock()
+        self._sending, self._ended = asyncio.Lock(), asyncio.Event()
         self._greeted, self._paused = False, False
         self.closed = False
         self._loop.add_reader(sock.fileno(), self._readable)
@@ -62,7 +62,8 @@ class Connection:
             raise
         return connection
 
-    async def request(self, op: str, fields: Message | None = None, fds: tuple[int, ...] = ()) -> tuple[Message, list[int]]:
+    async def request(self, op: str, fields: Message | None = None, fds: tuple[int, ...] = (), kind: int = protocol.REQUEST
+    ) -> tuple[Message, list[int]]:
         """The reply to *op* and the descriptors that came with it, which are the caller's.
 
         Raises ConmonError with the other side's words, ConnectionLost when it goes away.
@@ -72,7 +73,7 @@ class Connection:
         reply: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
         self._replies[seq] = reply
         try:
-            await self.send(protocol.encode_message(protocol.REQUEST, {**(fields or {}), "op": op, "seq": seq}), fds)
+            await self.send(protocol.encode_message(kind, {**(fields or {}), "op": op, "seq": seq}), fds)
             message, received = await reply
         except BaseException:
             if reply.done() and not reply.cancelled() and not reply.exception():
@@ -104,6 +105,10 @@ class Connection:
                 except OSError as error:
                     raise ConnectionLost(f"the other side went away: {error.strerror}") from None
 
+    async def wait_closed(self) -> None:
+        """Return when the connection has ended."""
+        await self._ended.wait()
+
     def close(self) -> None:
         """Close the socket; waiting requests get ConnectionLost. Fine to call twice."""
         if self.closed:
@@ -111,6 +116,7 @@ class Connection:
         self.closed = True
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
+        self._ended.set()
         lost = ConnectionLost("the other side went away before it answered")
         _fail(self._hello, lost)
         for reply in self._replies.values():

@@ -20,29 +20,29 @@ import time
 
 from conmon import files, oom, process
 from conmon.protocol import Message
+from conmon.requests import ContainerRequest
 
 VERSION = 1
 STATE = "state.json"
 SOCKET = "monitor.sock"
 
 
-def state(container: str, pid: int, exit_path: str, oom_path: str, terminal: bool) -> Message:
-    """The state record of a container whose init is *pid*, written by its monitor (the caller)."""
-    me = os.getpid()
+def state(request: ContainerRequest, monitor_pid: int, pid: int, oom_path: str) -> Message:
+    """The state record of a container whose init is *pid*."""
     return {
         "version": VERSION,
-        "id": container,
+        "id": request.id,
         "pid": pid,
         "pid_start": process.starttime(pid),
-        "monitor_pid": me,
-        "monitor_start": process.starttime(me),
-        "exit_path": exit_path,
+        "monitor_pid": monitor_pid,
+        "monitor_start": process.starttime(monitor_pid),
+        "exit_path": request.exit_path,
         "oom_path": oom_path,
-        "terminal": terminal,
+        "terminal": request.terminal,
     }
 
 
-def ended(container: str, pid: int, status: int, oom_kills: int, monitor: str = "alive", dropped: int = 0) -> Message:
+def ended(container: str, pid: int, status: int, oom_kills: int = 0, monitor: str = "alive") -> Message:
     """The exit record for wait(2) *status*, seen now."""
     code, signal = process.exit_code(status)
     return {
@@ -55,7 +55,7 @@ def ended(container: str, pid: int, status: int, oom_kills: int, monitor: str = 
         "oom_kills": oom_kills,
         "finished_at": time.time_ns(),
         "monitor": monitor,
-        "log_dropped": dropped,
+        "log_dropped": 0,
     }
 
 

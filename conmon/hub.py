@@ -9,7 +9,10 @@ from __future__ import annotations
 from conmon import protocol
 from conmon.peer import Peer
 from conmon.requests import AttachRequest
-from conmon.stdio import Input
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from conmon.stdio import Input
 
 #: Bytes of early output that are kept; the oldest go first.
 REPLAY = 256 * 1024

@@ -39,10 +39,9 @@ def open_log(path: str) -> tuple[int, bool]:
 class LogFile:
     """Where a container's formatted log goes."""
 
-    def __init__(self, path: str) -> None:
-        """Open *path*. Raises ConmonError."""
-        self.path = path
-        self._fd, self.created = open_log(path)
+    def __init__(self, fd: int) -> None:
+        """Take over *fd*, from ``open_log``."""
+        self._fd = fd
         #: Bytes that could not be written, since the start.
         self.dropped = 0
 
@@ -57,9 +56,9 @@ class LogFile:
             if written != (size := sum(map(len, part))):
                 self._rest(b"".join(part), written, size)
 
-    def reopen(self) -> None:
-        """Go on in a new file of the same name. Raises ConmonError, and then goes on in the old one."""
-        fd, _ = open_log(self.path)
+    def reopen(self, path: str) -> None:
+        """Go on in the file that *path* names now. Raises ConmonError, and then goes on in the old one."""
+        fd, _ = open_log(path)
         os.close(self._fd)
         self._fd = fd
 

@@ -1,28 +1,27 @@
-"""One container's monitor: a fork of the zygote that creates the container, keeps its log and terminal, and tells its end.
+"""One container's monitor: a fork of the zygote that keeps the container's log and terminal, and tells its end.
 
-Life, in order: CREATING (runtime create runs) → RUNNING (from its success to the end of the container's init) → ENDING
-(output drained, exit record written, clients told) → the process exits. A monitor whose create fails or is given up undoes
-it and exits. Between the reply to ``container`` and the client's ``keep`` the client's going away still undoes; after it,
-clients come and go as they like, and the container depends on nobody.
+Life, in order: CREATING (its own fork, ``creation``, runs the runtime; this process sleeps) → RUNNING (from the handover to
+the end of the container's init) → ENDING (output drained, exit record written, clients told) → the process exits, with
+status 0 when nothing is left to do for the zygote. Clients come and go as they like; the container depends on nobody.
 
-Serves ``monitor.sock`` in the container's directory; requests are those of ``Monitor._OPS``. A process per container: see
-``zygote`` for the import budget.
+Serves ``monitor.sock`` in the container's directory; requests are those of ``Monitor._OPS``, and every client is told the
+exit. Memory: one process per container, see ``zygote`` for the budget. What runs in every monitor is kept to few objects
+and calls; what runs for some (requests, attach, the end) may take what it needs.
 """
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
+import signal
 import time
 
-from conmon import exitrecord, files, protocol
-from conmon.creation import Creation
-from conmon.errors import ConmonError, describe
+from conmon import creation, exitrecord, files, fork, handover, linux, protocol
+from conmon.errors import ConmonError, describe, report
 from conmon.hub import Hub
-from conmon.linux import malloc_trim
 from conmon.logfile import LogFile
 from conmon.oom import OomWatch
-from conmon.peer import Peer, listen
+from conmon.peer import Peer, receive_fds
 from conmon.protocol import Message
 from conmon.reactor import IN, Reactor
 from conmon.requests import AttachRequest, ContainerRequest, number
@@ -37,173 +36,134 @@ RETRY = 1.0
 #: Seconds without output after which memory that a burst of output used goes back to the kernel.
 TRIM_AFTER = 5.0
 
+_PAIR = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
+
+
+def run(packet: bytes, requester: int) -> None:
+    """In a fork of the zygote: serve the CONTAINER *packet* that came on *requester*, to the end of the container."""
+    signal.set_wakeup_fd(-1)
+    os.setsid()
+    linux.set_name("conmon")
+    linux.set_child_subreaper()
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _PAIR)
+    if os.fork() == 0:
+        fork.run(lambda: _create(packet, requester, theirs.fileno()))
+    os.dup2(ours.detach(), 3, inheritable=False)
+    os.closerange(4, fork.MAX_FDS)
+    ours = _socket.socket(fileno=3)  # what it named before is closed
+    note, fds = receive_fds(ours, 256, handover.MOST)
+    ours.close()
+    if note:  # else the creation has failed, said so to the client, and left nothing
+        Monitor(packet, *handover.decode(note, fds)).run()
+
+
+def _create(packet: bytes, requester: int, monitor: int) -> None:
+    linux.set_name("conmon-create")
+    requester, monitor = fork.keep_only([requester, monitor])
+    try:
+        creation.run(packet, requester, monitor)
+    except Exception as error:
+        text = f"creation failed: {describe(error)}"
+        os.write(requester, protocol.encode_message(protocol.REPLY, {"seq": 0, "error": text}))
+        raise
+
 
 class Monitor:
-    """The state of one monitor process."""
+    """The state of one monitor process whose container exists."""
 
-    def __init__(self, request: ContainerRequest, requester: socket.socket) -> None:
-        """*requester* is the connection that the request came on; it becomes the first client."""
-        self._request = request
-        self._reactor = Reactor(self._child)
-        self._directory_fd = os.open(request.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._hub = Hub(replay=request.stdin, stdin_once=request.stdin_once)
+    def __init__(self, packet: bytes, pid: int, fds: dict[str, int], letters: str) -> None:
+        """*packet* is the request, read again when the container ends; the rest is ``handover.decode``'s."""
+        self._packet, self._pid = packet, pid
+        self._reactor = reactor = Reactor(self._child)
         self._clients: list[Peer] = []
-        self._owner: Peer | None = self._client(requester)
-        self._answered = False
-        self._creation: Creation | None = None
+        self._hub = Hub(handover.HAS_STDIN in letters, handover.STDIN_ONCE in letters)
+        self._log = LogFile(fds[handover.LOG]) if handover.LOG in fds else None
+        self._master = fds.get(handover.MASTER, -1)
         self._outputs: list[Output] = []
-        self._oom: OomWatch | None = None
-        self._listener: socket.socket | None = None
-        self._log: LogFile | None = None
-        self._master = -1
-        self._pid, self._status = 0, 0
-        self._record: Message | None = None
-        self._burst = 0
+        for key, kind in _STREAMS:
+            if key in fds:
+                self._outputs.append(Output(reactor, fds[key], kind, self._log, self._hub))
+        if handover.STDIN in fds:
+            self._hub.stdin = Input(reactor, fds[handover.STDIN], False, self._hub.resume)
+        elif self._master >= 0 and handover.HAS_STDIN in letters:
+            self._hub.stdin = Input(reactor, os.dup(self._master), True, self._hub.resume)
+        self._oom = OomWatch(reactor, fds.get(handover.OOM_COUNTER, -1), fds.get(handover.OOM_EVENT, -1))
+        self._listener = _socket.socket(fileno=fds[handover.LISTENER])
+        reactor.watch(fds[handover.LISTENER], IN, self._accept)
+        self._ended: Message | None = None
+        self._told = False
 
-    def run(self, seq: int) -> None:
-        """Create the container, answer request *seq* and serve until the container has ended."""
-        self._seq = seq
-        try:
-            self._listener = listen(self._directory_fd, exitrecord.SOCKET)
-            self._creation = Creation(self._reactor, self._request, self._directory_fd, self._created)
-            self._creation.start()
-        except (ConmonError, OSError) as error:
-            self._fail(describe(error))
+    def run(self) -> None:
+        """Serve until the container has ended and its end is told."""
         self._reactor.run()
 
-    # --- creating ---
-
-    def _created(self, pid: int, error: str) -> None:
-        """The creation's answer: serve the container, or say why there is none and leave."""
-        if error:
-            self._fail(error)
-            return
-        assert self._creation and self._listener
-        self._pid = pid
-        try:
-            self._take_stdio(self._creation)
-            self._oom = OomWatch(self._reactor, pid)
-            request = self._request
-            state = exitrecord.state(request.id, pid, request.exit_path, self._oom.path, request.terminal)
-            files.write_record(f"{request.directory}/{exitrecord.STATE}", state)
-        except OSError as failure:
-            self._creation.undo(f"cannot set up container {self._request.id}: {failure}")
-            return
-        self._reactor.watch(self._listener.fileno(), IN, self._accept)
-        self._answered = True
-        if self._owner:
-            self._reply(self._owner, self._seq, state)
-
-    def _take_stdio(self, creation: Creation) -> None:
-        """Put loops behind the descriptors that the creation made."""
-        stdin, outputs = creation.stdin, [(creation.stdout, protocol.STDOUT), (creation.stderr, protocol.STDERR)]
-        terminal = self._request.terminal
-        if terminal:
-            from conmon import terminal as tty  # loads termios: only a container with a terminal pays for it
-
-            self._master = creation.master
-            tty.prepare(self._master)
-            outputs = [(self._master, protocol.STDOUT)]
-            stdin = os.dup(self._master) if self._request.stdin else -1
-        creation.stdin = creation.stdout = creation.stderr = creation.master = -1
-        self._log = creation.log
-        self._outputs = [Output(self._reactor, fd, kind, creation.log, self._publish) for fd, kind in outputs]
-        if stdin >= 0:
-            self._hub.stdin = Input(self._reactor, stdin, terminal, self._hub.resume)
-
-    def _publish(self, kind: int, data: bytes) -> None:
-        self._hub.publish(kind, data)
-        if len(data) >= 4096:
-            if not self._burst:
-                self._reactor.call_later(TRIM_AFTER, self._trim)
-            self._burst += 1
-
-    def _trim(self) -> None:
-        """Give the memory of a burst back once it is over."""
-        burst, self._burst = self._burst, 0
-        if burst > 1:
-            self._burst = 1
-            self._reactor.call_later(TRIM_AFTER, self._trim)
-        else:
-            malloc_trim()
-
-    def _fail(self, error: str) -> None:
-        if self._owner:
-            self._owner.send(protocol.encode_message(protocol.REPLY, {"seq": self._seq, "error": error}))
-        files.remove(f"{self._request.directory}/{exitrecord.STATE}")
-        self._leave()
+    def rehearse(self) -> None:
+        """Serve what is there already, then let go of every descriptor; for ``warmup``."""
+        for _ in range(3):
+            self._reactor.turn(0)
+        for output in self._outputs:
+            output.close()
+        for peer in list(self._clients):
+            peer.close()
+        if self._log:
+            self._log.close()
+        self._listener.close()
+        self._reactor.close()
 
     # --- clients ---
 
     def _accept(self, _events: int) -> None:
-        assert self._listener
         try:
-            sock, _ = self._listener.accept()
+            fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - without a socket object
         except OSError:
             return
-        self._client(sock).send(protocol.hello("monitor", os.getpid()))
-
-    def _client(self, sock: socket.socket) -> Peer:
-        peer = Peer(self._reactor, sock, self._packet, self._gone)
+        peer = Peer(self._reactor, fd, self._packet_in, self._gone)
         self._clients.append(peer)
-        return peer
+        peer.send(protocol.hello("monitor", os.getpid()))
 
     def _gone(self, peer: Peer) -> None:
         self._hub.detach(peer)
-        if peer in self._clients:
-            self._clients.remove(peer)
-        if peer is self._owner:
-            self._owner = None
-            why = "the client went away before it had taken the container over"
-            if not self._answered and self._creation:
-                self._creation.abandon(why)
-            elif self._creation and not self._record:
-                self._pid = 0  # its end is the undo's, not an exit to be recorded
-                self._creation.undo(why)
-        if self._record:
-            self._leave_if_flushed()
+        self._clients.remove(peer)
 
-    def _packet(self, peer: Peer, kind: int, payload: bytes) -> None:
+    def _packet_in(self, peer: Peer, kind: int, payload: bytes) -> None:
         if kind in (protocol.STDIN, protocol.STDIN_EOF):
             self._hub.receive(peer, kind, payload)
         elif kind == protocol.REQUEST:
-            seq = 0
+            reply: Message = {"seq": 0}
             try:
                 message = protocol.decode_message(payload)
-                seq = number(message, "seq", 0)
+                reply["seq"] = number(message, "seq", 0)
                 operation = self._OPS.get(str(message.get("op")))
                 if operation is None:
                     raise ConmonError(f"this monitor knows no request {message.get('op')!r:.50}")
-                self._reply(peer, seq, operation(self, peer, message))
+                reply.update(operation(self, peer, message))
             except (ConmonError, OSError, ValueError) as error:
-                peer.send(protocol.encode_message(protocol.REPLY, {"seq": seq, "error": describe(error)}))
-
-    def _reply(self, peer: Peer, seq: int, fields: Message) -> None:
-        peer.send(protocol.encode_message(protocol.REPLY, {**fields, "seq": seq}))
+                reply["error"] = describe(error)
+            peer.send(protocol.encode_message(protocol.REPLY, reply))
 
     # --- requests ---
 
-    def _op_keep(self, peer: Peer, _message: Message) -> Message:
-        if peer is self._owner:
-            self._owner = None
-        return {}
+    def _request(self) -> ContainerRequest:
+        """The request that made this container, from its packet: keeping the text costs less than keeping the fields."""
+        return ContainerRequest(protocol.decode_message(protocol.decode(self._packet)[1]))
 
     def _op_state(self, _peer: Peer, _message: Message) -> Message:
-        state = files.read_record(f"{self._request.directory}/{exitrecord.STATE}") or {}
-        return {**state, "running": not self._record, "exit": self._record}
+        state = files.read_record(f"{self._request().directory}/{exitrecord.STATE}") or {}
+        return {**state, "running": not self._ended, "exit": self._ended if self._told else None}
 
     def _op_reopen(self, _peer: Peer, _message: Message) -> Message:
+        request = self._request()
         if not self._log:
-            raise ConmonError(f"container {self._request.id} has no log file")
-        self._log.reopen()
+            raise ConmonError(f"container {request.id} has no log file")
+        self._log.reopen(request.log_path)
         return {}
 
     def _op_resize(self, _peer: Peer, message: Message) -> Message:
         if self._master < 0 or self._outputs[0].ended:
-            raise ConmonError(f"container {self._request.id} has no terminal")
-        from conmon import terminal as tty
+            raise ConmonError(f"container {self._request().id} has no terminal")
+        from conmon import terminal  # loads termios: only a container with a terminal pays for it
 
-        tty.resize(self._master, number(message, "columns", 80), number(message, "rows", 24))
+        terminal.resize(self._master, number(message, "columns", 80), number(message, "rows", 24))
         return {}
 
     def _op_close_stdin(self, _peer: Peer, _message: Message) -> Message:
@@ -215,13 +175,12 @@ class Monitor:
         wants = AttachRequest(message)
         # After the reply: the client reads that first.
         self._reactor.call_later(0, lambda: None if peer.closed else self._hub.attach(peer, wants))
-        return {"terminal": self._request.terminal}
+        return {"terminal": self._master >= 0}
 
     def _op_ping(self, _peer: Peer, _message: Message) -> Message:
         return {"pid": os.getpid(), "major": protocol.MAJOR, "minor": protocol.MINOR}
 
     _OPS = {
-        "keep": _op_keep,
         "state": _op_state,
         "subscribe": _op_state,  # every client is told the exit; this one learns as well whether it has been
         "reopen": _op_reopen,
@@ -234,50 +193,50 @@ class Monitor:
     # --- ending ---
 
     def _child(self, pid: int, status: int) -> None:
-        if self._creation and self._creation.child_ended(pid, status):
-            return
-        if pid == self._pid and not self._record:
-            self._status, self._ended_at = status, time.time_ns()
-            self._drain(time.monotonic() + DRAIN_GRACE)
+        if pid == self._pid and not self._ended:
+            request = self._request()
+            self._ended = exitrecord.ended(request.id, pid, status)
+            self._drain(request, time.monotonic() + DRAIN_GRACE)
 
-    def _drain(self, deadline: float) -> None:
+    def _drain(self, request: ContainerRequest, deadline: float) -> None:
         """Log all that the container wrote. A process that lives on (shared PID namespace) may hold the pipes open."""
         for output in self._outputs:
             output.drain(deadline)
         if all(output.ended for output in self._outputs) or time.monotonic() >= deadline:
             for output in self._outputs:
                 output.close()
-            self._finish()
+            self._finish(request)
         else:
-            self._reactor.call_later(0.02, lambda: self._drain(deadline))
+            self._reactor.call_later(0.02, lambda: self._drain(request, deadline))
 
-    def _finish(self) -> None:
+    def _finish(self, request: ContainerRequest) -> None:
         """Write the exit record, and only then tell it. Without room for it, wait: the disk is the truth."""
-        kills = self._oom.kills() if self._oom else 0
-        dropped = self._log.dropped if self._log else 0
-        record = exitrecord.ended(self._request.id, self._pid, self._status, kills, dropped=dropped)
-        record["finished_at"] = self._ended_at
+        assert self._ended
+        kills = self._oom.kills()
+        self._ended.update(oom_kills=kills, oom_killed=kills > 0, log_dropped=self._log.dropped if self._log else 0)
         try:
-            files.write_record(self._request.exit_path, record)
+            files.write_record(request.exit_path, self._ended)
         except OSError:
-            self._reactor.call_later(RETRY, self._finish)
+            report()
+            self._reactor.call_later(RETRY, lambda: self._finish(request))
             return
-        self._record = record
+        self._told = True
+        files.remove(f"{request.directory}/{exitrecord.SOCKET}")
         for peer in list(self._clients):
-            peer.send(protocol.encode_message(protocol.EVENT, {"event": "exit", **record}))
-        if self._listener:
-            files.remove(f"{self._request.directory}/{exitrecord.SOCKET}")
-        self._reactor.call_later(FLUSH_LIMIT, self._leave)
+            peer.send(protocol.encode_message(protocol.EVENT, {"event": "exit", **self._ended}))
+        self._reactor.call_later(FLUSH_LIMIT, self._reactor.stop)
         self._leave_if_flushed()
 
     def _leave_if_flushed(self) -> None:
+        """Exit when everything is sent: that stays readable for the clients."""
         if all(peer.flushed for peer in self._clients):
-            self._leave()
+            self._reactor.stop()
         else:
             self._reactor.call_later(0.05, self._leave_if_flushed)
 
-    def _leave(self) -> None:
-        """Exit. What was sent stays readable for the clients."""
-        if self._listener:
-            files.remove(f"{self._request.directory}/{exitrecord.SOCKET}")
-        self._reactor.stop()
+
+_STREAMS = (
+    (handover.STDOUT, protocol.STDOUT),
+    (handover.STDERR, protocol.STDERR),
+    (handover.MASTER, protocol.STDOUT),
+)

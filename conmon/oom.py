@@ -43,64 +43,75 @@ def read_kills(path: str) -> int:
         return 0
 
 
-class OomWatch:
-    """Counts the OOM kills of one container; without a memory cgroup it stays at zero."""
+class Counter:
+    """An open counter file: *fd*, its *path*, and on v1 the *event* descriptor that its OOMs signal (else -1)."""
 
-    def __init__(self, reactor: Reactor, pid: int) -> None:
-        """Watch the memory cgroup that *pid* is in now."""
-        self._reactor = reactor
-        self._kills, self._last = 0, 0
-        self._fds: list[int] = []
-        version, self.path = counter_path(pid) or (0, "")
+    def __init__(self, fd: int, path: str, event: int) -> None:
+        self.fd, self.path, self.event = fd, path, event
+
+
+def open_counter(pid: int) -> Counter | None:
+    """The counter of the memory cgroup that *pid* is in now; None without one or without the right to open it."""
+    version, path = counter_path(pid) or (0, "")
+    if not version:
+        return None
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    event = -1
+    if version == 1:
         try:
-            if version:
-                self._counter = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-                self._fds.append(self._counter)
-                # The cgroup may be older than the container (runc create into an existing one).
-                self._last = self._count()
-                (self._watch_v1 if version == 1 else self._watch_v2)()
+            event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            files.write_value(f"{os.path.dirname(path)}/cgroup.event_control", f"{event} {fd}")
         except OSError:
             pass  # the count is then read at the exit only
+    return Counter(fd, path, event)
+
+
+class OomWatch:
+    """Counts the OOM kills of one container since this object was made; without a counter it stays at zero."""
+
+    def __init__(self, reactor: Reactor, counter: int, event: int) -> None:
+        """*counter* and *event* are a ``Counter``'s, -1 for none; taken over."""
+        self._reactor = reactor
+        self._counter, self._event = counter, event
+        self._kills = 0
+        # The cgroup may be older than the container: what it has counted before is not this one's.
+        self._last = _read(counter)
+        if event >= 0:
+            reactor.watch(event, IN, self._signalled)
+        elif counter >= 0:
+            reactor.watch(counter, PRI, self._changed)
 
     def kills(self) -> int:
-        """OOM kills since this watch began, as far as known; reads the counter while the cgroup is there."""
-        if self._fds:
-            try:
-                now = self._count()
-            except OSError:
-                return self._kills  # ENODEV: the cgroup is gone
-            self._kills, self._last = self._kills + max(0, now - self._last), now
+        """OOM kills so far; reads the counter while the cgroup is there."""
+        now = _read(self._counter)
+        if now > self._last:
+            self._kills, self._last = self._kills + now - self._last, now
         return self._kills
 
-    def close(self) -> None:
-        """Let go of the cgroup's files."""
-        for fd in self._fds:
-            self._reactor.forget(fd)
-            os.close(fd)
-        self._fds = []
+    def _signalled(self, _events: int) -> None:
+        """v1 tells before it kills (and when the cgroup is removed): look again when the kill has been counted."""
+        os.eventfd_read(self._event)
+        self.kills()
+        self._reactor.call_later(0.02, self._look)
 
-    def _count(self) -> int:
-        return parse_kills(os.pread(self._counter, 4096, 0).decode())
+    def _look(self) -> None:
+        self.kills()
 
-    def _watch_v2(self) -> None:
-        self._reactor.watch(self._counter, PRI, lambda _events: self._noticed())
+    def _changed(self, _events: int) -> None:
+        """v2; a removed cgroup would wake us for ever."""
+        if _read(self._counter) < 0:
+            self._reactor.forget(self._counter)
+        self.kills()
 
-    def _watch_v1(self) -> None:
-        event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._fds.append(event)
-        files.write_value(f"{os.path.dirname(self.path)}/cgroup.event_control", f"{event} {self._counter}")
-        self._reactor.watch(event, IN, lambda _events: self._noticed_v1(event))
 
-    def _noticed_v1(self, event: int) -> None:
-        os.eventfd_read(event)
-        self._noticed()
-        # v1 tells before it kills: look again when the kill has been counted.
-        self._reactor.call_later(0.02, lambda: self._noticed())
-
-    def _noticed(self) -> None:
-        before = self._kills
-        if self.kills() == before and self._fds:
-            try:
-                os.pread(self._counter, 1, 0)
-            except OSError:
-                self.close()  # the cgroup is gone and will wake us for ever
+def _read(counter: int) -> int:
+    """The count; -1 without a counter or when its cgroup is gone (ENODEV)."""
+    if counter < 0:
+        return -1
+    try:
+        return parse_kills(os.pread(counter, 4096, 0).decode())
+    except OSError:
+        return -1

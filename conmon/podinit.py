@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 
 from conmon import files, linux, process, protocol
 from conmon.errors import ConmonError, describe, report
@@ -30,7 +29,7 @@ _NAMESPACES = (
 )
 
 
-def start(request: PodInitRequest, requester: socket.socket, seq: int) -> None:
+def start(request: PodInitRequest, requester: int, seq: int) -> None:
     """In a fork of the zygote: make the namespace, fork PID 1, answer its pid once it is hardened, and return.
 
     The caller exits then; the zygote, a subreaper, becomes PID 1's parent.
@@ -39,7 +38,7 @@ def start(request: PodInitRequest, requester: socket.socket, seq: int) -> None:
     try:
         for path in request.cgroup_procs:
             files.write_value(path, "0")
-        process.set_oom_score_adj(request.oom_score_adj)
+        process.set_oom_score_adj(request.oom_score_adj, os.getpid())
         _join(request)
         linux.unshare(linux.CLONE_NEWPID)
         pid, error = _fork_init()
@@ -49,9 +48,9 @@ def start(request: PodInitRequest, requester: socket.socket, seq: int) -> None:
     if error:
         message = {"seq": seq, "error": f"pod init of {request.id}: {error}"}
     try:
-        requester.setblocking(True)
-        requester.send(protocol.encode_message(protocol.REPLY, message))
-        taken = bool(error) or requester.recv(protocol.MAX_PACKET) != b""
+        os.set_blocking(requester, True)
+        os.write(requester, protocol.encode_message(protocol.REPLY, message))
+        taken = bool(error) or os.read(requester, protocol.MAX_PACKET) != b""
     except OSError:
         taken = False
     if pid and not taken:

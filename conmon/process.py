@@ -75,12 +75,12 @@ def pids_in(cgroup_procs: list[str]) -> list[int]:
     return [pid for pid in pids if pid > 0]
 
 
-def set_oom_score_adj(wanted: int | None) -> None:
-    """Set this process's own oom_score_adj; without CAP_SYS_RESOURCE it cannot go down, and then stays as it is."""
+def set_oom_score_adj(wanted: int | None, pid: int) -> None:
+    """Set the oom_score_adj of *pid*; without CAP_SYS_RESOURCE it cannot go down, and then stays as it is."""
     if wanted is None:
         return
     try:
-        files.write_value("/proc/self/oom_score_adj", str(max(-1000, min(1000, wanted))))
+        files.write_value(f"/proc/{pid}/oom_score_adj", str(max(-1000, min(1000, wanted))))
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM):
             raise

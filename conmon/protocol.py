@@ -8,14 +8,17 @@ Byte layout of a packet::
     offset 0   u8   major version of this protocol (MAJOR)
     offset 1   u8   kind (REQUEST … STDIN_EOF below)
     offset 2…  payload, at most MAX_PAYLOAD bytes:
-               REQUEST, REPLY, EVENT   one JSON object in UTF-8
-               STDIN, STDOUT, STDERR   the stream's bytes as they are, never empty
-               STDIN_EOF               nothing
+               REQUEST, REPLY, EVENT, CONTAINER   one JSON object in UTF-8
+               STDIN, STDOUT, STDERR              the stream's bytes as they are, never empty
+               STDIN_EOF, QUIT                    nothing
+
+    CONTAINER is the request to the zygote for a container, and QUIT that for its end: kinds of their own, so that neither
+    the zygote nor the monitor has to read JSON before it forks. CONTAINER is otherwise a REQUEST without "op".
 
     REQUEST  {"op": name, "seq": number, …}               answered by exactly one REPLY with the same seq
     REPLY    {"seq": number, …} or {"seq": number, "error": "words for people"}
     EVENT    {"event": "hello", "major", "minor", "role", "pid"}   first packet that a server sends on a connection
-             {"event": "exit", …exit record…}                      last packet before it closes it
+             {"event": "exit", …exit record…}                      from a monitor or session, before it closes
 
 Compatibility, so that a newer daemon can take over the monitors of an older one (and the other way round):
 
@@ -32,7 +35,7 @@ import json
 MAJOR = 1
 MINOR = 0
 
-REQUEST, REPLY, EVENT = 1, 2, 3
+REQUEST, REPLY, EVENT, CONTAINER, QUIT = 1, 2, 3, 4, 5
 STDIN, STDOUT, STDERR, STDIN_EOF = 16, 17, 18, 19
 
 HEADER = 2

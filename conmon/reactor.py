@@ -51,8 +51,8 @@ class Reactor:
         self._watched: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
         self._running = True
-        self._wake, signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
+        self._wake, self._signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         self.watch(self._wake, IN, self._children)
 
     def watch(self, fd: int, events: int, call: Callable[[int], None]) -> None:
@@ -88,12 +88,23 @@ class Reactor:
         # Children may have ended before the signal handler was there.
         self._guard(self._reap)
         while self._running:
-            for fd, events in self._epoll.poll(self._timeout()):
-                call = self._watched.get(fd)  # an earlier callback of this round may have forgotten it
-                if call is not None and self._running:
-                    self._guard(call, events)
-            if self._timers and self._running:
-                self._fire()
+            self.turn(self._timeout())
+
+    def turn(self, seconds: float | None) -> None:
+        """One round of ``run`` that waits at most *seconds*, None for as long as it takes."""
+        for fd, events in self._epoll.poll(seconds):
+            call = self._watched.get(fd)  # an earlier callback of this round may have forgotten it
+            if call is not None and self._running:
+                self._guard(call, events)
+        if self._timers and self._running:
+            self._fire()
+
+    def close(self) -> None:
+        """Let go of the reactor's own descriptors."""
+        signal.set_wakeup_fd(-1)
+        self._epoll.close()
+        os.close(self._wake)
+        os.close(self._signalled)
 
     def _timeout(self) -> float | None:
         if not self._timers:

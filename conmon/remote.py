@@ -30,10 +30,6 @@ class Monitor:
         self._connection: Connection | None = None
         self._exit: asyncio.Future[ExitRecord] | None = None
 
-    def adopt(self, connection: Connection) -> None:
-        """Use a greeted connection whose listener this object is."""
-        self._connection = connection
-
     async def connect(self) -> None:
         """Connect unless connected. Raises MonitorLost when neither monitor nor exit record is there."""
         if self._connection and not self._connection.closed:

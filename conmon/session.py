@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 
 from conmon import process, protocol, runtime
@@ -28,7 +27,7 @@ FLUSH_LIMIT = 5.0
 class Session:
     """The state of one exec session process."""
 
-    def __init__(self, request: ExecRequest, requester: socket.socket, stdio: list[int]) -> None:
+    def __init__(self, request: ExecRequest, requester: int, stdio: list[int]) -> None:
         """*stdio*: the three descriptors of the request, none for a terminal."""
         self._request, self._stdio = request, stdio
         self._reactor = Reactor(self._child)

@@ -25,6 +25,8 @@ LOG = "zygote.log"
 HELLO_LIMIT = 2.0
 START_LIMIT = 10.0
 
+#: LD_BIND_NOW: symbols that the linker binds at their first use would be written, page by page, in every fork.
+_ENVIRONMENT = {**ENVIRONMENT, "LD_BIND_NOW": "1"}
 _BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from conmon.zygote import main; main()"
 
 
@@ -88,7 +90,7 @@ def _start(directory: Path, python: str, cgroup_procs: list[str]) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env=ENVIRONMENT,
+                env=_ENVIRONMENT,
                 cwd="/",
                 timeout=START_LIMIT,
                 start_new_session=True,

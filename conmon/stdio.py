@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from conmon.hub import Hub
+
 #: Bytes of one read. Short lines grow up to twentyfold in the log, so a larger read would only leave the CPU's cache.
 READ = 64 * 1024
 #: Pipe size asked of the kernel: lets a fast writer run on while the monitor writes the log.
@@ -42,15 +44,13 @@ def make_pipe(uid: int, gid: int) -> tuple[int, int]:
 
 
 class Output:
-    """One output stream: from its descriptor to the log and to *publish*(kind, data)."""
+    """One output stream: from its descriptor to the log and to the *hub*."""
 
-    def __init__(
-        self, reactor: Reactor, fd: int, kind: int, log: LogFile | None, publish: Callable[[int, bytes], None]
-    ) -> None:
+    def __init__(self, reactor: Reactor, fd: int, kind: int, log: LogFile | None, hub: Hub) -> None:
         """*kind* is protocol.STDOUT or protocol.STDERR. Takes *fd* over."""
         os.set_blocking(fd, False)
         self._reactor, self._fd, self._kind = reactor, fd, kind
-        self._log, self._publish = log, publish
+        self._log, self._hub = log, hub
         self._formatter = Formatter("stdout" if kind == protocol.STDOUT else "stderr")
         self._partial: Timer | None = None
         self._seen = 0
@@ -91,7 +91,7 @@ class Output:
             if self._formatter.pending and self._partial is None:
                 self._partial = self._reactor.call_later(PARTIAL_AFTER, self._flush)
             self._seen += 1
-        self._publish(self._kind, data)
+        self._hub.publish(self._kind, data)
         return True
 
     def _flush(self) -> None:

@@ -14,19 +14,18 @@ and then. Measured with 50 containers: see CONTRIBUTING for the way, the tests f
 
 from __future__ import annotations
 
+import _socket
 import gc
 import os
 import signal
-import socket
 import sys
 
-from conmon import exitrecord, files, fork, linux, peer, podinit, process, protocol
-from conmon.errors import ConmonError, describe, report
-from conmon.monitor import Monitor
+from conmon import exitrecord, files, fork, linux, monitor, podinit, protocol, reactor, warmup
+from conmon.errors import describe, report
+from conmon.peer import listen, receive_fds
 from conmon.protocol import Message, ProtocolError
-from conmon.reactor import IN, Reactor
+from conmon.reactor import IN
 from conmon.requests import ContainerRequest, ExecRequest, PodInitRequest, number
-from conmon.runtime import receive_fds
 from conmon.session import Session
 
 IMPORT_BUDGET = 95
@@ -35,11 +34,7 @@ SOCKET = "zygote.sock"
 MAX_STRAYS = 256
 
 
-class Child:
-    """One fork: what it is, of which container, and the directory of its records."""
-
-    def __init__(self, kind: str, container: str, directory: str) -> None:
-        self.kind, self.container, self.directory = kind, container, directory
+_CONTAINER, _QUIT = bytes((protocol.CONTAINER,)), bytes((protocol.QUIT,))
 
 
 class Zygote:
@@ -49,114 +44,118 @@ class Zygote:
         """Listen in *directory*. A socket file that is there is taken to be a dead zygote's (the starter holds the lock)."""
         self._directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         files.remove(f"{directory}/{SOCKET}")
-        self._listener = peer.listen(self._directory_fd, SOCKET)
-        self._children: dict[int, Child] = {}
+        self._listener = _socket.socket(fileno=listen(self._directory_fd, SOCKET).detach())
+        self._children: dict[int, bytes] = {}
         self._orphans: dict[int, exitrecord.Orphan] = {}
         self._strays: dict[int, int] = {}
-        self._waiting: dict[int, socket.socket] = {}
+        self._waiting: dict[int, _socket.socket] = {}
 
     def run(self) -> None:
-        """Serve until ``quit`` or SIGTERM."""
-        self._reactor = Reactor(self._child)
+        """Serve until ``quit``."""
+        self._hello = protocol.hello("zygote", os.getpid())
+        reactor.handle_signals()
+        warmup.rehearse(self._directory_fd)
+        self._reactor = reactor.Reactor(self._child)
         self._reactor.watch(self._listener.fileno(), IN, self._accept)
-        signal.signal(signal.SIGTERM, lambda *_: self._reactor.stop())
         gc.collect()
-        # Frozen objects are never touched by a collection, so their pages stay shared with the forks.
+        # A collection writes to every object that it looks at; the frozen ones are left alone, and their pages shared.
         gc.freeze()
+        gc.disable()
+        self._plugs = warmup.plug()
         self._reactor.run()
 
     def _accept(self, _events: int) -> None:
         try:
-            sock, _ = self._listener.accept()
-            sock.setblocking(False)
-            sock.send(protocol.hello("zygote", os.getpid()))
+            fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - without a socket object
         except OSError:
             return
-        self._waiting[sock.fileno()] = sock
-        self._reactor.watch(sock.fileno(), IN, lambda _events: self._receive(sock))
-
-    def _receive(self, sock: socket.socket) -> None:
-        fds: list[int] = []
-        seq = 0
+        os.set_blocking(fd, False)
         try:
-            packet, fds = receive_fds(sock, protocol.MAX_PACKET + 1)
-            if not packet:
-                self._drop(sock)
-                return
-            kind, payload = protocol.decode(packet)
-            if kind == protocol.REQUEST:
-                message = protocol.decode_message(payload)
-                seq = number(message, "seq", 0)
-                self._serve(sock, seq, message, fds)
+            os.write(fd, self._hello)
+        except OSError:
+            os.close(fd)
+            return
+        self._waiting[fd] = _socket.socket(fileno=fd)
+        self._reactor.watch(fd, IN, lambda _events: self._receive(fd))
+
+    def _receive(self, fd: int) -> None:
+        try:
+            packet, fds = receive_fds(self._waiting[fd], protocol.MAX_PACKET + 1)
         except BlockingIOError:
             return
-        except (ConmonError, ValueError) as error:
-            self._answer(sock, {"seq": seq, "error": describe(error)})
-        except OSError as error:
-            self._answer(sock, {"seq": seq, "error": f"the zygote cannot fork: {error}"})
-        finally:
-            for fd in fds:
-                os.close(fd)
-
-    def _serve(self, sock: socket.socket, seq: int, message: Message, fds: list[int]) -> None:
-        op = message.get("op")
-        if op == "container":
-            container = ContainerRequest(message)
-            child = Child("monitor", container.id, container.directory)
-            self._fork(child, "conmon", sock, [], lambda conn, _fds: _monitor(container, conn, seq))
-        elif op == "exec":
-            session = ExecRequest(message)
-            child = Child("exec", session.id, session.directory)
-            self._fork(child, "conmon-exec", sock, fds, lambda conn, fds: Session(session, conn, fds).run(seq))
-        elif op == "podinit":
-            pod = PodInitRequest(message)
-            child = Child("podinit", pod.id, "")
-            self._fork(child, "conmon-podinit", sock, [], lambda conn, _fds: podinit.start(pod, conn, seq))
-        elif op == "ping":
-            version: Message = {"major": protocol.MAJOR, "minor": protocol.MINOR}
-            self._answer(sock, {"seq": seq, "pid": os.getpid(), **version})
-        elif op == "list":
-            # One packet holds about 500 children; the rest is counted, not shown.
-            shown = [{"pid": pid, "kind": c.kind, "id": c.container} for pid, c in list(self._children.items())[:250]]
-            self._answer(sock, {"seq": seq, "children": shown, "total": len(self._children)})
-        elif op == "quit":
-            self._answer(sock, {"seq": seq})
-            self._reactor.stop()
-        else:
-            raise ProtocolError(f"this zygote knows no request {op!r:.50}")
-
-    def _fork(self, child: Child, name: str, sock: socket.socket, fds: list[int], body: fork.Body) -> None:
-        """Hand *sock* and *fds* to a fork that runs *body* and exits."""
-        pid = os.fork()
-        if pid == 0:
-            fork.run(name, sock, fds, self._reactor, body)
-        self._children[pid] = child
-        self._drop(sock)
-
-    def _answer(self, sock: socket.socket, message: Message) -> None:
-        try:
-            sock.send(protocol.encode_message(protocol.REPLY, message))
         except OSError:
-            self._drop(sock)
+            packet, fds = b"", []
+        try:
+            if packet[1:2] == _QUIT:
+                self._reactor.stop()
+            elif packet:
+                pid = os.fork()
+                if pid == 0:
+                    fork.run(lambda: self._serve(packet, fd, fds))
+                self._children[pid] = packet
+        except OSError as error:  # EAGAIN: no room for one more process
+            os.write(fd, protocol.encode_message(protocol.REPLY, {"seq": 0, "error": f"the zygote cannot fork: {error}"}))
+        finally:
+            self._reactor.forget(fd)
+            self._waiting.pop(fd).close()
+            for extra in fds:
+                os.close(extra)
 
-    def _drop(self, sock: socket.socket) -> None:
-        if self._waiting.pop(sock.fileno(), None):
-            self._reactor.forget(sock.fileno())
-            sock.close()
+    def _serve(self, packet: bytes, connection: int, fds: list[int]) -> None:
+        """In the fork: what *packet* asks for."""
+        if packet[1:2] == _CONTAINER:
+            monitor.run(packet, connection)
+        else:
+            signal.set_wakeup_fd(-1)
+            fork.serve("conmon-fork", connection, fds, lambda own, stdio: self._request(packet, own, stdio))
+
+    def _request(self, packet: bytes, connection: int, fds: list[int]) -> None:
+        """In the fork: a REQUEST, read here, so that the zygote's memory stays as it was frozen."""
+        message: Message = {}
+        try:
+            message = protocol.decode_message(protocol.decode(packet)[1])
+            seq = number(message, "seq", 0)
+            op = message.get("op")
+            if op == "exec":
+                linux.set_name("conmon-exec")
+                Session(ExecRequest(message), connection, fds).run(seq)
+            elif op == "podinit":
+                podinit.start(PodInitRequest(message), connection, seq)
+            elif op in ("ping", "list"):
+                reply: Message = {"seq": seq, "major": protocol.MAJOR, "minor": protocol.MINOR, "pid": os.getppid()}
+                children = self._described() if op == "list" else []
+                os.write(connection, protocol.encode_message(protocol.REPLY, {**reply, "children": children}))
+            else:
+                raise ProtocolError(f"this zygote knows no request {op!r:.50}")
+        except ValueError as error:
+            reply = {"seq": message.get("seq", 0), "error": describe(error)}
+            os.write(connection, protocol.encode_message(protocol.REPLY, reply))
+
+    def _described(self) -> list[Message]:
+        """The children by what was asked for them. One packet has room for about 500."""
+        children: list[Message] = []
+        for pid, packet in list(self._children.items())[:400]:
+            message = protocol.decode_message(packet[protocol.HEADER :])
+            children.append({"pid": pid, "kind": message.get("op", "container"), "id": str(message.get("id"))[:64]})
+        return children
 
     def _child(self, pid: int, status: int) -> None:
-        child = self._children.pop(pid, None)
-        if child is None:
+        packet = self._children.pop(pid, b"")
+        if not packet:
             self._stray(pid, status)
-        elif child.kind == "monitor":
-            self._monitor_ended(child)
+        elif packet[1:2] == _CONTAINER and status:
+            self._monitor_lost(packet)
 
-    def _monitor_ended(self, child: Child) -> None:
-        """Adopt the container of a monitor that left no exit record behind. One that failed to create left no state."""
-        record = files.read_record(f"{child.directory}/{exitrecord.STATE}")
-        if not record or os.path.exists(str(record.get("exit_path"))):
+    def _monitor_lost(self, packet: bytes) -> None:
+        """Adopt the container of a monitor that was killed. One that never got so far has left no state record."""
+        try:
+            request = ContainerRequest(protocol.decode_message(packet[protocol.HEADER :]))
+        except ProtocolError:
             return
-        files.remove(f"{child.directory}/{exitrecord.SOCKET}")
+        record = files.read_record(f"{request.directory}/{exitrecord.STATE}")
+        if not record or os.path.exists(request.exit_path):
+            return
+        files.remove(f"{request.directory}/{exitrecord.SOCKET}")
         orphan = exitrecord.Orphan(record)
         self._orphans[orphan.pid] = orphan
         if orphan.pid in self._strays:  # the kernel may tell the container's end before the monitor's
@@ -177,11 +176,6 @@ class Zygote:
             self._reactor.call_later(1.0, lambda: self._stray(pid, status))
 
 
-def _monitor(request: ContainerRequest, requester: socket.socket, seq: int) -> None:
-    process.set_oom_score_adj(request.oom_score_adj)
-    Monitor(request, requester).run(seq)
-
-
 def main() -> None:
     """``python -I -S -c … ROOT DIRECTORY [cgroup.procs …]``: returns in the parent once the zygote listens."""
     directory, cgroup_procs = sys.argv[2], sys.argv[3:]
@@ -195,6 +189,6 @@ def main() -> None:
     for path in cgroup_procs:
         files.write_value(path, "0")
     linux.set_name("conmon-zygote")
-    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+    linux.set_child_subreaper()
     zygote.run()
     os._exit(0)

@@ -55,6 +55,7 @@ async def _serve(config: Config) -> None:
     server = await build(config, tasks)
     try:
         await server.recovery.run()
+        await server.images.recover(server.recovery.image_holders())
         await server.garbage.run()
         listener = await _listen(config, server)
         retrying = tasks.spawn(_retry(server), name="garbage collection")
@@ -63,7 +64,7 @@ async def _serve(config: Config) -> None:
         log.info("stopping: containers and their monitors live on")
         retrying.cancel()
         await listener.stop(GRACE_SECONDS)
-        await server.operations.drain(GRACE_SECONDS)
+        await tasks.drain(GRACE_SECONDS)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)
     finally:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import platform
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 
+from criserver.api.admin import AdminHandlers, admin
 from criserver.api.containers import ContainerHandlers
 from criserver.api.images import ImageHandlers
 from criserver.api.node import NodeHandlers
@@ -17,17 +18,24 @@ from criserver.api.pb import api_pb2 as pb
 from criserver.api.pods import PodHandlers
 from criserver.api.service import service
 from criserver.config.schema import Config
+from criserver.drivers.archive import ImageArchives
 from criserver.drivers.bundles import BundlesDriver
 from criserver.drivers.cgroups import open_cgroups
 from criserver.drivers.clock import SystemClock
+from criserver.drivers.default_network import CONFLIST
 from criserver.drivers.facts import Facts
 from criserver.drivers.host import HostDriver
-from criserver.drivers.monitor import open_monitors
+from criserver.drivers.layers import LayerDirectory
+from criserver.drivers.monitor import ConmonMonitors
 from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.drivers.network import CniNetwork
 from criserver.drivers.overlay import OverlayRootfs
 from criserver.drivers.pod_files import PodFilesDriver
+from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.runc import HandlerConfig, open_runtime
+from criserver.drivers.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.workspace import Workspaces
+from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
 from criserver.lifecycle.container_steps import container_undoers
 from criserver.lifecycle.containers import ContainerLifecycle
@@ -45,6 +53,7 @@ from criserver.lifecycle.recovery import Recovery
 from criserver.lifecycle.tasks import Tasks
 from criserver.state.containers import Containers
 from criserver.state.db import Database
+from criserver.state.images import ImageRepository
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
 
@@ -54,20 +63,21 @@ class Server:
     """What `app` needs of a built server."""
 
     database: Database
-    operations: Operations
+    tasks: Tasks
+    images: ImageService
     recovery: Recovery
     garbage: GarbageCollector
-    services: tuple[grpc.GenericRpcHandler[Any, Any], ...]
+    services: tuple[grpc.GenericRpcHandler, ...]
 
 
 async def build(config: Config, tasks: Tasks) -> Server:
     """Build everything; CriError says what this host lacks."""
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
-    images = await build_images(config, database, tasks)
+    operations, locks = Operations(tasks), Locks()
+    images = _images(config, database, operations)
     powers = await _powers(config, images)
     node_name = platform.node()
-    operations, locks = Operations(tasks), Locks()
     deliveries = Deliveries(sandboxes, containers, tasks)
     exits = Exits(containers, powers, tasks, locks)
     builder = Builder(powers, containers, Facts(), node_name=node_name)
@@ -80,7 +90,8 @@ async def build(config: Config, tasks: Tasks) -> Server:
     image_service = pb.DESCRIPTOR.services_by_name["ImageService"]
     return Server(
         database=database,
-        operations=operations,
+        tasks=tasks,
+        images=images,
         recovery=Recovery(sandboxes, containers, journal, powers, pods, lives, exits, tasks, undoers),
         garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
         services=(
@@ -91,5 +102,55 @@ async def build(config: Config, tasks: Tasks) -> Server:
                 NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
             ),
             service(image_service, ImageHandlers(images)),
+            admin(AdminHandlers(images)),
         ),
     )
+
+
+def _images(config: Config, database: Database, operations: Operations) -> ImageService:
+    skopeo = Skopeo(SkopeoSettings(config.image.skopeo, config.image.registries_conf, config.image.policy))
+    workspaces = Workspaces(config.root)
+    return ImageService(
+        ImageRepository(database),
+        SkopeoRegistry(skopeo, workspaces, config.image.auth_file),
+        ImageArchives(skopeo, workspaces),
+        LayerDirectory(config.root),
+        operations,
+        pinned=config.image.pinned,
+    )
+
+
+async def _powers(config: Config, images: ImageService) -> Powers:
+    cgroups = open_cgroups(config.runtime.cgroup_driver)
+    handlers = {name: HandlerConfig(each.type, each.path or name) for name, each in config.runtime.handlers.items()}
+    runtime = await open_runtime(
+        handlers, default=config.runtime.default_handler, state=config.state, cgroup_driver=cgroups.driver
+    )
+    zygote_cgroup = _own_cgroup(config.state)
+    await cgroups.ensure(zygote_cgroup)
+    monitors = ConmonMonitors(config.state, cgroupfs.hierarchies(), zygote_cgroup=zygote_cgroup)
+    await monitors.start()
+    network = CniNetwork(
+        conf_dir=config.network.conf_dir,
+        bin_dirs=config.network.bin_dirs,
+        cache_dir=os.path.join(config.root, "cni"),
+        fallback_conflist=CONFLIST,
+    )
+    return Powers(
+        runtime=runtime,
+        monitors=monitors,
+        namespaces=PinnedNamespaces(config.state),
+        cgroups=cgroups,
+        rootfs=OverlayRootfs(config.root, config.state),
+        network=network,
+        pod_files=PodFilesDriver(config.state),
+        bundles=BundlesDriver(config.root, config.state),
+        host=HostDriver(),
+        images=images,
+        clock=SystemClock(),
+    )
+
+
+def _own_cgroup(state: str) -> str:
+    """Where the monitors live: apart from the daemon and from every pod, one per server."""
+    return f"/criserver-monitors-{hashlib.sha256(state.encode()).hexdigest()[:8]}"

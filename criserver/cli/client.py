@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Self
 
 import grpc
 
@@ -20,10 +21,12 @@ class Client:
     def __init__(self, config: Config) -> None:
         options = [("grpc.max_receive_message_length", MESSAGE_LIMIT)]
         self.channel = grpc.insecure_channel(config.listen, options=options)
-        self.runtime = RuntimeServiceStub(self.channel)
-        self.images = ImageServiceStub(self.channel)
+        # The stubs are typed for asyncio's channels; commands make one call after the other.
+        channel: Any = self.channel
+        self.runtime: Any = RuntimeServiceStub(channel)
+        self.images: Any = ImageServiceStub(channel)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -37,7 +40,7 @@ def errors() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         # a failed call is a grpc.Call too, which the type stubs do not say
-        code, details = error.code(), error.details()  # type: ignore[attr-defined]
+        code, details = error.code(), error.details()
         if code is grpc.StatusCode.UNAVAILABLE:
             raise Unavailable(f"no server answers: {details}") from error
         raised = CriError(details)

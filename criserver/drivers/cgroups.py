@@ -61,6 +61,11 @@ class CgroupfsDriver:
         """The leaf cgroup of the pod init under that parent."""
         return f"{cgroup_names.directory(cgroup_parent)}/{PREFIX}-init-{sandbox_id}"
 
+    async def missing(self, path: str) -> bool:
+        """Whether the cgroup is in no hierarchy: who then makes it, removes it."""
+        cgroup = self._resolve(path)
+        return not await offload(lambda: any(cgroupfs.exists(each, cgroup) for each in self._hierarchies))
+
     async def ensure(self, path: str) -> bool:
         """Create the cgroup in every hierarchy; True when it was in none before: then it is this server's to remove.
 

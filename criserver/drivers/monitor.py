@@ -163,6 +163,10 @@ class ConmonMonitors:
             await watch.end()
         await offload(trees.remove_tree, self.directory(container_id))
 
+    async def list(self) -> frozenset[str]:
+        """Ids of containers that have monitor files, for garbage collection."""
+        return await offload(_with_monitor, os.path.join(self._state, "containers"))
+
     def directory(self, container_id: str) -> str:
         """The monitor directory of a container."""
         return f"{self._bundle(container_id)}/monitor"
@@ -226,3 +230,9 @@ def _waits_for_start(state: str, container_id: str) -> bool:
     except FileNotFoundError:
         return False
     return any(os.path.exists(f"{roots}/{handler}/{container_id}/exec.fifo") for handler in handlers)
+
+
+def _with_monitor(base: str) -> frozenset[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return frozenset(name for name in os.listdir(base) if os.path.isdir(os.path.join(base, name, "monitor")))
+    return frozenset()

@@ -8,12 +8,17 @@ from criserver.lifecycle.undo import Undoers
 BUNDLE, ROOTFS, MONITOR = "bundle", "rootfs", "monitor"
 
 
+def image_holder(container_id: str) -> str:
+    """The name under which a container holds its image."""
+    return f"container:{container_id}"
+
+
 def container_undoers(powers: Powers) -> Undoers:
     """Undo of each step; the monitor's detail is the runtime handler's name."""
 
     async def bundle(container_id: str, _: str) -> None:
         await powers.bundles.remove(container_id)
-        await powers.images.release(f"container:{container_id}")
+        await powers.images.release(image_holder(container_id))
 
     async def rootfs(container_id: str, _: str) -> None:
         await powers.rootfs.remove(container_id)

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 
 from criserver.errors import CriError, FailedPrecondition, NotFound, RuntimeFailed
 from criserver.lifecycle.building import Builder
-from criserver.lifecycle.container_steps import BUNDLE, MONITOR, ROOTFS, container_undoers
+from criserver.lifecycle.container_steps import BUNDLE, MONITOR, ROOTFS, container_undoers, image_holder
 from criserver.lifecycle.deliveries import Deliveries
 from criserver.lifecycle.exits import Exits
 from criserver.lifecycle.forward import REMOVE_CONTAINER, go
@@ -172,7 +172,7 @@ class ContainerLifecycle:
 
     async def _build(self, sandbox: Sandbox, row: Container, image: Image, undo: UndoStack, stages: Stages) -> None:
         powers, config = self._powers, row.config
-        await powers.images.lease(image.id, f"container:{row.id}")
+        await powers.images.lease(image.id, image_holder(row.id))
         with stages.stage("rootfs"):
             rootfs = await undo.step(ROOTFS, lambda: powers.rootfs.mount(row.id, image.layers))
         with stages.stage("spec"):

@@ -62,7 +62,7 @@ class ImageService:
         self._pool = LayerPool(repository, layers)
         self._root = layers.root
         self._operations = operations
-        self._pinned = tuple(pinned)
+        self._pinned = tuple(map(_pattern, pinned))
         self._clock = clock
 
     async def pull(self, text: str, credentials: Credentials | None = None) -> Image:
@@ -122,10 +122,14 @@ class ImageService:
         used, inodes = sum(layer.size for layer in layers), sum(layer.inodes for layer in layers)
         return FilesystemUsage(self._root, used, inodes, self._clock())
 
-    async def recover(self, holders: Iterable[str]) -> None:
-        """Put right what a crash has left; `holders` are the containers that still exist. Before any request."""
+    async def recover(self, holders: Iterable[str] | None = None) -> None:
+        """Put right what a crash has left. Before any request.
+
+        `holders` are those whose leases may live on; None when whoever took leases gives them back itself.
+        """
         await self._registry.clear()
-        await self._repository.release_all_but(holders)
+        if holders is not None:
+            await self._repository.release_all_but(holders)
         missing = await self._pool.recover()
         for image in self._repository:
             if missing.intersection(image.layers):
@@ -186,3 +190,11 @@ class ImageService:
 
 
 _SHORTEST_PREFIX = 3
+
+
+def _pattern(pinned: str) -> str:
+    """A configured name as images are named, so that "busybox" pins docker.io/library/busybox:latest; globs as is."""
+    try:
+        return str(parse_reference(pinned))
+    except InvalidArgument:
+        return pinned

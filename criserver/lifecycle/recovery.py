@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
 
+from criserver.lifecycle.container_steps import image_holder
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.exits import Exits
 from criserver.lifecycle.forward import FORWARD
@@ -86,6 +87,10 @@ class Recovery:
             await self._guarded(f"container {row.id}", partial(self._container, row))
         for sandbox in self._sandboxes:
             await self._guarded(f"pod sandbox {sandbox.id}", partial(self._sandbox, sandbox))
+
+    def image_holders(self) -> tuple[str, ...]:
+        """Who holds an image, of those that are left."""
+        return tuple(image_holder(row.id) for row in self._containers)
 
     async def _set_aside(self) -> None:
         for repository in (self._containers, self._sandboxes):

@@ -24,13 +24,16 @@ def number(value: int, low: int, high: int, field: str) -> int:
 
 
 def text(value: str, field: str) -> str:
-    """`value` when it can be written as a C string in UTF-8: no NUL byte, no lone surrogate."""
+    """`value` when it can be written as a C string in UTF-8: no NUL byte, no lone surrogate.
+
+    The error leaves out the value, which may be a secret of an environment.
+    """
     if "\0" in value:
-        raise InvalidArgument(f"{field}: {value!r} holds a NUL byte; remove it")
+        raise InvalidArgument(f"{field}: holds a NUL byte; remove it")
     try:
         value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidArgument(f"{field}: {value!r} is not valid UTF-8; give valid text") from error
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{field}: not valid UTF-8; give valid text") from None
     return value
 
 

@@ -174,9 +174,7 @@ class ImageRepository:
         def transaction(connection: sqlite3.Connection) -> None:
             holder = connection.execute("SELECT holder FROM image_leases WHERE image_id = ?", (image_id,)).fetchone()
             if holder and not even_leased:
-                raise FailedPrecondition(
-                    f"image {image_id} is in use by container {holder[0]}: remove the container first"
-                )
+                raise FailedPrecondition(f"image {image_id} is in use by {holder[0]}: remove that first")
             connection.execute("DELETE FROM images WHERE id = ?", (image_id,))
 
         def then(_: None) -> None:
@@ -188,7 +186,7 @@ class ImageRepository:
         await self._database.write(transaction, then)
 
     async def lease(self, image_id: str, holder: str) -> None:
-        """Hold the image until `release`; NotFound when it has gone meanwhile. Idempotent."""
+        """Hold the image for `holder` ("container:<id>") until `release`; NotFound when it has gone. Idempotent."""
 
         def transaction(connection: sqlite3.Connection) -> None:
             if connection.execute("SELECT 1 FROM images WHERE id = ?", (image_id,)).fetchone() is None:

@@ -54,7 +54,7 @@ IMAGES = (
         reference TEXT PRIMARY KEY,
         image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
     ) STRICT""",
-    # Who keeps an image from being removed: a container that runs on it or mounts it, by the container's id.
+    # Who keeps an image from being removed: "container:<id>" runs on it or mounts it.
     """CREATE TABLE image_leases (
         image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
         holder TEXT NOT NULL,

@@ -13,11 +13,11 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from criserver.cli.demo import programs
 from criserver.errors import FailedPrecondition
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -38,9 +38,9 @@ def find_busybox() -> Busybox:
     path = shutil.which("busybox")
     if path is None:
         raise FailedPrecondition("no busybox in PATH: apt-get install busybox-static")
-    applets = _output([path, "--list"]).split()
+    applets = programs.output(path, "--list").split()
     # ldd lists `name => path (address)` and the loader as `path (address)`; for a static binary it fails
-    libraries = re.findall(r"(/\S+) \(0x", _output(["ldd", path]))
+    libraries = re.findall(r"(/\S+) \(0x", programs.output("ldd", path))
     return Busybox(os.path.realpath(path), tuple(applets), tuple(libraries))
 
 
@@ -131,7 +131,3 @@ def _json(value: object) -> bytes:
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
-
-
-def _output(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

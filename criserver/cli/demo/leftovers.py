@@ -1,4 +1,4 @@
-"""The server's directories: taken away at the end of the demo if they were not there at its start, and nothing uses them."""
+"""The server's directories: taken away at the end if they were not there at the start and nothing uses them."""
 
 from __future__ import annotations
 

@@ -1,89 +1,62 @@
-"""A CNI configuration for a host that has none: a bridge with an address range that nothing else here uses."""
+"""What CNI plugins leave on a host that had no CNI configuration: an idle bridge, leases, packet forwarding.
+
+The server falls back to a network of its own there, and plugins clean up after a pod, never after a network. Whoever
+tries the server out wants the host as it was.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import json
 import os
 import shutil
-import subprocess
-from collections.abc import Sequence
 
-from criserver.errors import FailedPrecondition
+from criserver.cli.demo import programs
 
-BRIDGE = "criserver-demo"
-CANDIDATES = [ipaddress.IPv4Network(f"10.{second}.0.0/24") for second in range(85, 125)]
-_FORWARDING = "/proc/sys/net/ipv4/ip_forward"
+INTERFACES = "/sys/class/net"
+LEASES = "/var/lib/cni/networks"  # where host-local keeps them unless told otherwise
+FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 
 
 def is_configured(directory: str) -> bool:
     """Whether the CNI directory has a configuration."""
-    try:
-        return any(name.endswith((".conflist", ".conf", ".json")) for name in os.listdir(directory))
-    except OSError:
-        return False
+    return any(name.endswith((".conflist", ".conf", ".json")) for name in _names(directory))
 
 
-def free_range() -> str:
-    """A private /24 that no route of this host touches."""
-    with open("/proc/net/route") as file:
-        taken = [_network(*line.split()) for line in file.readlines()[1:]]
-    for candidate in CANDIDATES:
-        if not any(candidate.overlaps(route) for route in taken):
-            return str(candidate)
-    raise FailedPrecondition("no free range of addresses for a demo network: every 10.85.0.0/24 to 10.124.0.0/24 is in use")
+class HostNetwork:
+    """The host's networking as it is now, to be made so again."""
 
+    def __init__(self) -> None:
+        self._bridges = _idle_bridges()
+        self._leases = _names(LEASES)
+        self._forwarding = _read(FORWARDING)
 
-def conflist(bridge: str, subnet: str, leases: str = "") -> str:
-    """The network configuration list: bridge, masquerade, host ports; host-local keeps its leases in `leases`."""
-    ipam: dict[str, object] = {
-        "type": "host-local",
-        "ranges": [[{"subnet": subnet}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
-    }
-    if leases:
-        ipam["dataDir"] = leases
-    plugins = [
-        {"type": "bridge", "bridge": bridge, "isGateway": True, "ipMasq": True, "hairpinMode": True, "ipam": ipam},
-        {"type": "portmap", "capabilities": {"portMappings": True}},
-    ]
-    return json.dumps({"cniVersion": "1.0.0", "name": bridge, "plugins": plugins}, indent=2) + "\n"
-
-
-class DemoNetwork:
-    """A network that lives in `directory`, and what of it has to be taken away from the host at the end."""
-
-    def __init__(self, directory: str) -> None:
-        self.subnet = free_range()
-        self.conf_dir = os.path.join(directory, "net.d")
-        self._forwarding = _read(_FORWARDING)
-        os.mkdir(self.conf_dir)
-        with open(os.path.join(self.conf_dir, f"10-{BRIDGE}.conflist"), "w") as file:
-            file.write(conflist(BRIDGE, self.subnet, os.path.join(directory, "leases")))
-
-    def remove(self) -> None:
-        """Drop the bridge and the chains that the plugins made and leave, and forward packets only if that was so before."""
-        if os.path.exists(f"/sys/class/net/{BRIDGE}"):
-            _quietly(["ip", "link", "delete", BRIDGE])
-        if self._forwarding == "0":
-            with contextlib.suppress(OSError), open(_FORWARDING, "w") as file:
+    def restore(self) -> None:
+        """Drop idle bridges and leases of networks that are new, and forward packets only if that was so before."""
+        for name in _idle_bridges() - self._bridges:
+            programs.output("ip", "link", "delete", name)
+        for name in _names(LEASES) - self._leases:
+            shutil.rmtree(os.path.join(LEASES, name), ignore_errors=True)
+        for directory in (LEASES, os.path.dirname(LEASES)):
+            with contextlib.suppress(OSError):  # kept when it has something
+                os.rmdir(directory)
+        if self._forwarding == "0" and _read(FORWARDING) != "0":
+            with contextlib.suppress(OSError), open(FORWARDING, "w") as file:
                 file.write("0")
 
 
-def _network(_interface: str, destination: str, _gateway: str, *rest: str) -> ipaddress.IPv4Network:
-    """The range of a line of /proc/net/route, whose numbers are hexadecimal, lowest byte first; the default is none."""
-    address, mask = (int.from_bytes(bytes.fromhex(text), "little") for text in (destination, rest[4]))
-    if not mask:
-        return ipaddress.IPv4Network("255.255.255.255/32")
-    return ipaddress.IPv4Network((address, mask.bit_count()), strict=False)
+def _idle_bridges() -> set[str]:
+    """Bridges that no interface is attached to."""
+    ports = {name: os.path.join(INTERFACES, name, "brif") for name in _names(INTERFACES)}
+    return {name for name, directory in ports.items() if os.path.isdir(directory) and not _names(directory)}
+
+
+def _names(directory: str) -> set[str]:
+    try:
+        return set(os.listdir(directory))
+    except OSError:
+        return set()
 
 
 def _read(path: str) -> str:
     with open(path) as file:
         return file.read().strip()
-
-
-def _quietly(command: Sequence[str]) -> None:
-    if (program := shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")) is not None:
-        subprocess.run([program, *command[1:]], capture_output=True, check=False)

@@ -84,7 +84,8 @@ class DemoPod:
         """ExecSync: output and errors of a command in the container."""
         request = cri.ExecSyncRequest(container_id=self.container_id, cmd=command, timeout=10)
         result = self._client.runtime.ExecSync(request, timeout=TIMEOUT)
-        return (result.stdout + result.stderr).decode(errors="replace")
+        output: bytes = result.stdout + result.stderr
+        return output.decode(errors="replace")
 
     def log(self) -> str:
         """The container's log file as it is: CRI log lines."""

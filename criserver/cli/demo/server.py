@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 
+from criserver.cli.demo import programs
 from criserver.cli.demo.terminal import Terminal
 from criserver.config import dump
 from criserver.config.schema import Config
@@ -33,7 +32,7 @@ def answers(config: Config) -> bool:
 
 
 class DemoServer:
-    """`criserver serve` as a child in a session of its own, so that Ctrl-C reaches the demo alone."""
+    """`criserver serve` as a child."""
 
     def __init__(self, config: Config, directory: str) -> None:
         """Start it with exactly `config`, written to a file in `directory`."""
@@ -41,10 +40,7 @@ class DemoServer:
         path = os.path.join(directory, "config.yaml")
         with open(path, "w") as file:
             file.write(dump.effective(config))
-        command = [sys.executable, "-m", "criserver", "serve", "--config", path]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-        )
+        self._process = programs.start_server(path)
         self.pid = self._process.pid
         self._log = _Log(self._process)
 
@@ -83,7 +79,7 @@ class DemoServer:
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        except programs.Timeout:
             self._process.kill()
             self._process.wait()
         self._log.last(ended=True)
@@ -92,7 +88,7 @@ class DemoServer:
 class _Log:
     """Reads the server's standard error in a thread, so that it never fills, and keeps what the demo tells of."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: programs.Child) -> None:
         assert process.stderr is not None
         self._pipe = process.stderr
         self._last: deque[str] = deque(maxlen=20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import shutil
 import signal
@@ -82,14 +81,10 @@ def _start(
     undo.callback(leftovers.remove, leftovers.absent(config), left)
     with terminal.step("network", "looking for a CNI configuration") as step:
         if network.is_configured(config.network.conf_dir):
-            step.text = f"the CNI configuration of {config.network.conf_dir}"
+            step.text = f"configured in {config.network.conf_dir}"
         else:
-            own = network.DemoNetwork(directory)
-            undo.callback(own.remove)
-            step.text = f"no CNI configuration here: a bridge of our own, {own.subnet}"
-            config = dataclasses.replace(
-                config, network=dataclasses.replace(config.network, conf_dir=own.conf_dir)
-            )
+            undo.callback(network.HostNetwork().restore)
+            step.text = f"nothing in {config.network.conf_dir}: the server's own bridge network"
     with terminal.step("server", "starting criserver serve") as step:
         server = DemoServer(config, directory)
         undo.callback(_taking, terminal, "server", "told to stop", server.stop)
@@ -169,7 +164,7 @@ def _taking(terminal: Terminal, label: str, text: str, undo: object) -> None:
 
 
 def _words(error: BaseException) -> str:
-    return str(error.details()) if isinstance(error, grpc.RpcError) else str(error)  # type: ignore[attr-defined]
+    return str(error.details()) if isinstance(error, grpc.RpcError) else str(error)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

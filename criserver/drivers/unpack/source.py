@@ -39,7 +39,7 @@ class Source:
         self._fd = fd
         self._expected = {"blob": digest, "uncompressed layer": diff_id}
         self._hashes = {what: hashlib.new(value.partition(":")[0]) for what, value in self._expected.items()}
-        self._left = limit
+        self._left = self._limit = limit
         self._buffer = b""
         self._position = 0
         self._chunks = self._decompressed()
@@ -97,7 +97,7 @@ class Source:
             digest.update(chunk)
             self._left -= len(chunk)
             if self._left < 0:
-                raise exhausted("layer unpacks to more bytes than image.max_layer_size allows")
+                raise exhausted(f"layer unpacks to more than {self._limit} bytes")
             yield chunk
 
     def _read(self) -> bytes:

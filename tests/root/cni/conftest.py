@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,13 +86,19 @@ class Host:
         """A network of real plugins on this host."""
         return Network(config, self.plugins(*bin_dirs, limits=limits), self.cache, self.gate)
 
-    def config(self, *more: Mapping[str, Any], version: str = "1.0.0", **keys: Any) -> NetworkConfig:
-        """A bridge with addresses of its own, masqueraded, followed by `more` plugins."""
+    def config(
+        self, *more: Mapping[str, Any], version: str = "1.0.0", masquerade: bool = True, **keys: Any
+    ) -> NetworkConfig:
+        """A bridge with addresses of its own, masqueraded, followed by `more` plugins.
+
+        The bridge plugin (up to 1.9.1) finds its masquerade rule by the interface's address, so it leaves the rule when
+        the netns is gone: tests of that switch `masquerade` off.
+        """
         bridge = {
             "type": "bridge",
             "bridge": "crcni0",
             "isGateway": True,
-            "ipMasq": True,
+            "ipMasq": masquerade,
             "ipam": {
                 "type": "host-local",
                 "dataDir": str(self.leases),
@@ -108,7 +115,15 @@ class Host:
         return sorted(p.name for p in directory.glob("10.*")) if directory.exists() else []
 
     def leftovers(self, container_id: str) -> list[str]:
-        """What plugins still hold for a container: leases, veths, rules, cache files."""
+        """What is left of a container, once the kernel has had the time to take a lost namespace's links away."""
+        for _ in range(100):
+            if not self.held(container_id):
+                break
+            time.sleep(0.05)
+        return self.held(container_id)
+
+    def held(self, container_id: str) -> list[str]:
+        """What there is of a container: leases, veths, rules, cache files."""
         rules = self.on_host("iptables-save") + self.on_host("nft", "list", "ruleset")
         found = [line for line in rules.splitlines() if container_id in line or "10.201.7." in line]
         links = json.loads(self.on_host("ip", "-j", "link", "show"))

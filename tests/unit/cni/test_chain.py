@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 
 from cni import chain
-from cni.config import NetworkConfig
+from cni.config import NetworkConfig, parse_list
 from cni.errors import (
     CniError,
     DecodeFailure,
     IncompatibleVersion,
+    InvalidNetworkConfig,
     PluginNotAvailable,
     PluginNotFound,
     TryAgainLater,
@@ -30,6 +31,11 @@ async def test_add_hands_each_result_to_the_next_and_returns_the_last(bench: Ben
     assert "prevResult" not in first.request
     assert second.request["prevResult"]["ips"] == [{"address": "10.1.0.2/24"}]
     assert str(result.ips[0].address) == "10.2.2.2/24"
+
+
+async def test_a_network_without_plugins_is_refused(bench: Bench) -> None:
+    with pytest.raises(InvalidNetworkConfig, match="has no plugins"):
+        await add(bench, parse_list(b'{"name": "net", "cniVersion": "1.0.0"}'))
 
 
 async def test_add_stops_at_the_first_failure(bench: Bench) -> None:

@@ -122,6 +122,21 @@ async def test_a_program_that_cannot_be_started_is_an_os_error(tmp_path: Path) -
     assert descriptors() == before
 
 
+async def test_a_program_that_cannot_be_watched_is_not_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    children = []
+
+    def refuse(pid: int) -> int:
+        children.append(pid)
+        raise OSError("too many open files")
+
+    monkeypatch.setattr("cni.execute.os.pidfd_open", refuse)
+    before = descriptors()
+    with pytest.raises(OSError, match="too many open files"):
+        await sh("sleep 1000")
+    assert not alive(children[0])
+    assert descriptors() == before
+
+
 async def test_nothing_leaks_whatever_happens() -> None:
     await sh("exit 0")
     before = descriptors()
@@ -143,3 +158,18 @@ async def test_an_unkillable_program_does_not_hang_its_caller(monkeypatch: pytes
     pid = await written(tmp_path / "self")
     while alive(pid):  # noqa: ASYNC110 - it is still collected when it ends at last
         await asyncio.sleep(0.02)
+
+
+def test_it_runs_on_uvloop_too(tmp_path: Path) -> None:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is missing (pip install uvloop)")
+
+    async def work() -> list[Completed]:
+        done = await asyncio.gather(*(sh(f"cat; exit {number}", stdin=b"in") for number in range(5)))
+        killed = await sh(f"sleep 1000 & echo $! > {tmp_path}/child; wait", timeout=0.3)
+        return [*done, killed]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        *done, killed = runner.run(work())
+    assert done == [Completed(number, b"in") for number in range(5)]
+    assert killed.timed_out
+    assert gone(number_in(tmp_path / "child"))

@@ -242,6 +242,17 @@ async def test_a_cancelled_add_undoes_itself_before_it_ends(bench: Bench) -> Non
     assert cached_keys(bench) == []
 
 
+async def test_a_cancelled_add_that_cannot_be_undone_says_so_in_a_note(bench: Bench) -> None:
+    async def cancelled(_: Call) -> Completed:
+        raise asyncio.CancelledError
+
+    bench.fake.answers |= {("one", "ADD"): cancelled, ("one", "DEL"): failed(100, "stuck")}
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await bench.network().add(attachment())
+    assert caught.value.__notes__ == ['undoing the ADD failed: plugin "one" DEL: stuck (CNI code 100)']
+    assert cached_keys(bench) == [("c1", "eth0")]
+
+
 async def test_even_a_second_cancellation_does_not_cut_the_undo_short(bench: Bench) -> None:
     undoing, go_on = asyncio.Event(), asyncio.Event()
 

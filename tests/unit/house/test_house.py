@@ -22,6 +22,7 @@ MAX_FILE, MAX_FUNCTION, MAX_METHODS = 500, 60, 12
 
 # Who may start a process or change into another namespace, beyond kernel/ and conmon/, and why.
 FORKERS = {
+    "criserver/cli/demo/programs.py": "starts the server, as a service manager would",
     "cni/execute.py": "runs the plugins: cni stands alone and cannot use kernel/",
 }
 FORKS = {

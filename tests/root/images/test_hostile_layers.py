@@ -1,0 +1,263 @@
+"""Layers that try to get out, to hide, or to take everything: nothing outside their directory changes."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from criserver.drivers.layers import LayerDirectory, LayerLimits
+from criserver.errors import CriError, DataLoss, InvalidArgument, ResourceExhausted
+from criserver.model.image import Layer
+from criserver.ports.registry import LayerBlob
+from tests.support.images import (
+    Node,
+    compress,
+    device,
+    digest,
+    directory,
+    file,
+    hardlink,
+    symlink,
+    tar,
+)
+
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw+ep (capabilities(7))
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> LayerDirectory:
+    return LayerDirectory(str(tmp_path), LayerLimits(entries=5000, size=64 << 20, seconds=60))
+
+
+async def unpack(layers: LayerDirectory, data: bytes, how: str = "gzip") -> tuple[Layer, Path]:
+    path = Path(layers.root).parent / "blob"
+    path.write_bytes(compress(data, how))
+    blob = LayerBlob(str(path), digest(path.read_bytes()), digest(data))
+    (layer,) = await layers.unpack({1: blob})
+    return layer, Path(layers.path(1))
+
+
+def raw(*members: tuple[str, bytes, str]) -> bytes:
+    """A tar of (name, type, link name) as they are, without any of tarfile's niceties."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, kind, target in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["../out", "a/../../out", "/../out", "..", "./../out", ".wh.../out"])
+async def test_two_dots_in_a_name_are_refused(layers: LayerDirectory, name: str) -> None:
+    if name == ".wh.../out":
+        name = "a/.wh..."
+    with pytest.raises(InvalidArgument, match=r"\.\.|names no file"):
+        await unpack(layers, tar({name: file("x")}))
+    assert os.listdir(layers.root) == []
+    assert not (Path(layers.root) / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["/etc/absolute", "//etc/absolute", "./etc/absolute", "etc//absolute", "etc/./absolute"])
+async def test_names_are_relative_to_the_layer(layers: LayerDirectory, name: str) -> None:
+    _, tree = await unpack(layers, tar({name: file("x")}))
+    assert (tree / "etc/absolute").read_text() == "x"
+    assert not Path("/etc/absolute").exists()
+
+
+async def test_writing_through_a_link_stays_inside(layers: LayerDirectory, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    links = {"a": symlink(str(outside)), "b": symlink("../../../../../../../.." + str(outside))}
+    _, tree = await unpack(layers, tar(links | {"a/kept": file("evil"), "b/new": file("evil")}))
+    assert [(path.name, path.read_text()) for path in outside.iterdir()] == [("kept", "kept")]
+    assert (tree / str(outside).lstrip("/") / "kept").read_text() == "evil"
+
+
+async def test_a_link_at_the_end_of_a_name_is_replaced(layers: LayerDirectory, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    entries = [("target", file("first")), ("a", symlink("target")), ("b", symlink(str(victim)))]
+    _, tree = await unpack(layers, tar([*entries, ("a", file("second")), ("b", file("third"))]))
+    assert ((tree / "target").read_text(), (tree / "a").read_text()) == ("first", "second")
+    assert not (tree / "b").is_symlink()
+    assert victim.read_text() == "kept"
+
+
+async def test_a_hard_link_to_the_outside(layers: LayerDirectory, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    with pytest.raises(InvalidArgument, match=r"hard link|\.\."):
+        await unpack(layers, raw(("link", tarfile.LNKTYPE, "../victim")))
+    with pytest.raises(InvalidArgument, match="not in this layer"):
+        await unpack(layers, raw(("link", tarfile.LNKTYPE, str(victim))))
+    with pytest.raises(InvalidArgument, match="not in this layer"):
+        await unpack(layers, tar({"way": symlink(str(tmp_path)), "link": hardlink("way/victim")}))
+    assert victim.stat().st_nlink == 1
+
+
+async def test_a_directory_swapped_for_a_link_between_entries(layers: LayerDirectory, tmp_path: Path) -> None:
+    entries: list[tuple[str, Node]] = [("d/", directory()), ("d/one", file("1"))]
+    entries += [("d", symlink(str(tmp_path))), ("d/two", file("2"))]
+    _, tree = await unpack(layers, tar(entries))
+    assert (tree / "d").is_symlink()
+    assert not (tmp_path / "two").exists()
+
+
+async def test_everything_that_a_layer_may_have(layers: LayerDirectory) -> None:
+    entries = {
+        "./": directory(0o751, mtime=1000),
+        "bin/": directory(0o755),
+        "bin/su": file("su", 0o4755, uid=0, gid=42),
+        "bin/ping": file("ping", 0o755, xattrs={"security.capability": CAPABILITY}),
+        "bin/hard": hardlink("bin/su"),
+        "link": symlink("/nowhere", uid=7, gid=8),
+        "owned/": directory(0o2770, uid=1000, gid=2000, mtime=2000.5),
+        "owned/file": file("o", 0o640, uid=1000, gid=2001, mtime=1_500_000_000.25),
+        "null": device(1, 3),
+        "sda": device(8, 0, 0o660, tarfile.BLKTYPE),
+        "pipe": device(0, 0, 0o622, tarfile.FIFOTYPE),
+        "attributed": file("", xattrs={"user.key": b"value\0\xff", "trusted.overlay.redirect": b"/etc"}),
+        "sticky/": directory(0o1777),
+        "name with\nnewline": file("n"),
+        "ü" * 120: file("u"),
+        "d/" * 60 + "deep": file("deep"),
+    }
+    layer, tree = await unpack(layers, tar(entries))
+    assert stat.S_IMODE(tree.stat().st_mode) == 0o751
+    assert tree.stat().st_mtime == 1000
+    su = (tree / "bin/su").stat()
+    assert (stat.S_IMODE(su.st_mode), su.st_gid, su.st_nlink) == (0o4755, 42, 2)
+    assert os.getxattr(tree / "bin/ping", "security.capability") == CAPABILITY
+    link = (tree / "link").lstat()
+    assert (os.readlink(tree / "link"), link.st_uid, link.st_gid) == ("/nowhere", 7, 8)
+    owned, inner = (tree / "owned").stat(), (tree / "owned/file").stat()
+    assert (stat.S_IMODE(owned.st_mode), owned.st_uid, owned.st_gid) == (0o2770, 1000, 2000)
+    assert owned.st_mtime_ns == 2_000_500_000_000
+    assert (stat.S_IMODE(inner.st_mode), inner.st_gid, inner.st_mtime_ns) == (0o640, 2001, 1_500_000_000_250_000_000)
+    assert (stat.S_ISCHR((tree / "null").stat().st_mode), (tree / "null").stat().st_rdev) == (True, os.makedev(1, 3))
+    assert stat.S_ISBLK((tree / "sda").stat().st_mode)
+    assert stat.S_ISFIFO((tree / "pipe").stat().st_mode)
+    assert os.listxattr(tree / "attributed") == ["user.key"]
+    assert os.getxattr(tree / "attributed", "user.key") == b"value\0\xff"
+    assert stat.S_IMODE((tree / "sticky").stat().st_mode) == 0o1777
+    assert (tree / "name with\nnewline").read_text() == "n"
+    assert (tree / ("ü" * 120)).read_text() == "u"
+    assert (tree / ("d/" * 60) / "deep").read_text() == "deep"
+    assert layer.inodes == 1 + sum(1 for _ in tree.glob("**/*")) - 1  # one name is a second link
+
+
+def is_whiteout(path: Path) -> bool:
+    status = path.lstat()
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def is_opaque(path: Path) -> bool:
+    return "trusted.overlay.opaque" in os.listxattr(path)
+
+
+async def test_whiteouts(layers: LayerDirectory) -> None:
+    entries = [
+        (".wh.gone", file()),
+        ("a/.wh.gone", file()),
+        ("opaque/", directory()),
+        ("opaque/.wh..wh..opq", file()),
+        ("opaque/own", file("x")),
+        ("implicit/.wh..wh..opq", file()),
+        (".wh..wh.plnk", file()),
+        (".wh..wh.aufs", file()),
+        ("both", file("kept")),
+        (".wh.both", file()),
+        ("dir/", directory()),
+        (".wh.dir", file()),
+        (".wh.later", file()),
+        ("later/", directory()),
+        ("later/x", file("x")),
+    ]
+    _, tree = await unpack(layers, tar(entries))
+    assert is_whiteout(tree / "gone")
+    assert is_whiteout(tree / "a/gone")
+    assert is_opaque(tree / "opaque")
+    assert is_opaque(tree / "implicit")
+    assert (tree / "opaque/own").read_text() == "x"
+    assert (tree / "both").read_text() == "kept"
+    assert is_opaque(tree / "dir")
+    assert is_opaque(tree / "later")
+    assert not is_opaque(tree / "a")
+    assert {path.name for path in tree.iterdir()} == {"gone", "a", "opaque", "implicit", "both", "dir", "later"}
+
+
+async def test_entries_replace_earlier_ones(layers: LayerDirectory) -> None:
+    entries = [
+        ("x", file("first")),
+        ("x/", directory()),
+        ("x/inner", file("i")),
+        ("y/", directory()),
+        ("y/a/b/c", file("deep")),
+        ("y", file("now a file")),
+        ("z/", directory(0o700)),
+        ("z/kept", file("k")),
+        ("z/", directory(0o711)),
+    ]
+    _, tree = await unpack(layers, tar(entries))
+    assert (tree / "x/inner").read_text() == "i"
+    assert (tree / "y").read_text() == "now a file"
+    assert stat.S_IMODE((tree / "z").stat().st_mode) == 0o711
+    assert (tree / "z/kept").exists()
+
+
+async def test_too_many_entries(layers: LayerDirectory) -> None:
+    with pytest.raises(ResourceExhausted, match="5000 entries"):
+        await unpack(layers, tar({f"{n}": file() for n in range(5001)}))
+    assert os.listdir(layers.root) == []
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd"])
+async def test_a_compression_bomb(layers: LayerDirectory, how: str) -> None:
+    with pytest.raises(ResourceExhausted, match="more than"):
+        await unpack(layers, tar({"zeros": file(bytes(80 << 20))}), how)
+    assert os.listdir(layers.root) == []
+
+
+async def test_a_huge_extension_header(layers: LayerDirectory) -> None:
+    info = tarfile.TarInfo("x")
+    info.pax_headers = {"comment": "x" * (2 << 20)}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    with pytest.raises(ResourceExhausted, match="extension header"):
+        await unpack(layers, out.getvalue())
+
+
+async def test_garbage(layers: LayerDirectory) -> None:
+    for data in (b"x" * 4096, b"\x1f\x8b" + b"x" * 4096, b"\x28\xb5\x2f\xfd" + b"x" * 4096, b"", b"\0" * 100):
+        path = Path(layers.root).parent / "blob"
+        path.write_bytes(data)
+        with pytest.raises(DataLoss):
+            await layers.unpack({1: LayerBlob(str(path), digest(data), digest(b""))})
+    assert os.listdir(layers.root) == []
+
+
+async def test_types_that_no_layer_has(layers: LayerDirectory) -> None:
+    with pytest.raises(InvalidArgument, match="of type"):
+        await unpack(layers, raw(("x", b"Z", "")))
+
+
+async def test_parents_that_are_files(layers: LayerDirectory) -> None:
+    with pytest.raises(InvalidArgument, match="cannot be created"):
+        await unpack(layers, tar({"a": file("x"), "a/b": file("y")}))
+    with pytest.raises(InvalidArgument, match="cannot be created"):
+        await unpack(layers, tar({"loop": symlink("loop"), "loop/b": file("y")}))
+
+
+async def test_a_helper_that_is_too_slow_is_killed(tmp_path: Path) -> None:
+    slow = LayerDirectory(str(tmp_path), LayerLimits(seconds=0.001))
+    with pytest.raises(CriError, match="did not end within"):
+        await unpack(slow, tar({"a": file("x" * 1000)}))
+    assert os.listdir(slow.root) == []

@@ -1,0 +1,83 @@
+"""An image service over real drivers, as the server wires it, for tests that pull and unpack for real."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from criserver.drivers.archive import ImageArchives
+from criserver.drivers.layers import LayerDirectory, LayerLimits
+from criserver.drivers.registry import SkopeoRegistry
+from criserver.drivers.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.workspace import Workspaces
+from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.operations import Operations
+from criserver.lifecycle.tasks import Tasks
+from criserver.state.db import Database
+from criserver.state.images import ImageRepository
+
+
+@dataclass
+class Node:
+    """One server's image half; `root` is its directory."""
+
+    root: Path
+    images: ImageService
+    repository: ImageRepository
+    tasks: Tasks
+
+    def layer_directories(self) -> set[str]:
+        """What is in the layers' directory, leftovers included."""
+        return {path.name for path in (self.root / "layers").iterdir()}
+
+    def workspaces(self) -> set[str]:
+        """Private directories of pulls that are there now."""
+        return {path.name for path in (self.root / "tmp").iterdir()}
+
+    def tree(self, image_id: str, position: int = 0) -> Path:
+        """The directory of one of the image's layers."""
+        image = self.images.resolve(image_id)
+        assert image is not None
+        return self.root / "layers" / str(image.layers[position])
+
+    def assert_empty(self) -> None:
+        """Nothing is known and nothing is on disk."""
+        assert self.images.list() == ()
+        assert self.repository.layers() == ()
+        assert self.layer_directories() == set()
+        assert self.workspaces() == set()
+
+
+@asynccontextmanager
+async def node(
+    root: Path,
+    registries_conf: Path | str = "",
+    *,
+    policy: Path | str = "",
+    auth_file: Path | str = "",
+    pinned: Sequence[str] = (),
+    limits: LayerLimits | None = None,
+) -> AsyncIterator[Node]:
+    """The image half of a server on `root`, recovered; entering it again after leaving is a restart."""
+    root.mkdir(exist_ok=True)
+    database = Database(str(root / "criserver.db"))
+    try:
+        repository = ImageRepository(database)
+        skopeo = Skopeo(SkopeoSettings(registries_conf=str(registries_conf), policy=str(policy)))
+        workspaces = Workspaces(str(root))
+        tasks = Tasks()
+        images = ImageService(
+            repository,
+            SkopeoRegistry(skopeo, workspaces, str(auth_file)),
+            ImageArchives(skopeo, workspaces),
+            LayerDirectory(str(root), limits),
+            Operations(tasks),
+            pinned=pinned,
+        )
+        await images.recover(())
+        yield Node(root, images, repository, tasks)
+        await tasks.drain(60)
+    finally:
+        database.close()

@@ -1,0 +1,240 @@
+"""A real criserver as a process of its own: private root, state, socket, CNI network and configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+
+from criserver.api.pb import api_pb2 as pb
+
+PROJECT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30.0
+
+
+def conflist(name: str, bridge: str, subnet: str, ipam: Path) -> dict[str, Any]:
+    """A bridge network with host ports, its leases in a directory of the test's own."""
+    return {
+        "cniVersion": "1.0.0",
+        "name": name,
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": bridge,
+                "isGateway": True,
+                "ipMasq": True,
+                "hairpinMode": True,
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": subnet}]], "dataDir": str(ipam)},
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ],
+    }
+
+
+@dataclass
+class Server:
+    """A server under `base`; `number` (0-99) makes its bridge and subnet its own."""
+
+    base: Path
+    number: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
+    module: Sequence[str] = ("-m", "criserver")
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def root(self) -> Path:
+        return self.base / "root"
+
+    @property
+    def state(self) -> Path:
+        return self.base / "state"
+
+    @property
+    def socket(self) -> str:
+        return f"unix://{self.base}/cri.sock"
+
+    @property
+    def bridge(self) -> str:
+        return f"critest{self.number}"
+
+    @property
+    def ipam(self) -> Path:
+        return self.base / "ipam"
+
+    @property
+    def log(self) -> Path:
+        return self.base / "server.log"
+
+    @property
+    def conf_dir(self) -> Path:
+        return self.base / "net.d"
+
+    def prepare(self) -> None:
+        """Write configuration and CNI network."""
+        self.conf_dir.mkdir(parents=True, exist_ok=True)
+        network = conflist(self.bridge, self.bridge, f"10.231.{self.number}.0/24", self.ipam)
+        (self.conf_dir / "10-test.conflist").write_text(json.dumps(network))
+        config = {"network": {"conf_dir": str(self.conf_dir)}} | dict(self.config)
+        (self.base / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def start(self, env: Mapping[str, str] | None = None) -> None:
+        """Start and wait until the socket answers."""
+        if not self.conf_dir.exists():
+            self.prepare()
+        argv = [
+            sys.executable, *self.module, "serve", "--config", f"{self.base}/config.yaml",
+            "--root", str(self.root), "--state", str(self.state), "--listen", self.socket, "--log-level", "debug",
+        ]  # fmt: skip
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=PROJECT, env={**os.environ, **(env or {})}
+            )
+        self.wait_until(self.answers, START_SECONDS, "the socket to answer")
+
+    def answers(self) -> bool:
+        """Whether Version is answered; an early death is an error."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.tail()}")
+        try:
+            with self.client() as client:
+                client("Version", pb.VersionRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+        return True
+
+    def kill9(self) -> None:
+        """As a crash: no word of warning."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-6000:] if self.log.exists() else ""
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Client]:
+        """A connection to the server."""
+        with grpc.insecure_channel(self.socket, options=[("grpc.max_receive_message_length", 64 << 20)]) as channel:
+            yield Client(channel)
+
+    def wait_until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+        """Poll until `true`."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {seconds:.0f} s in vain for {what}:\n{self.tail()}")
+            time.sleep(0.02)
+
+    def empty(self) -> None:
+        """Remove every pod, through the CRI."""
+        with self.client() as client:
+            for item in client("ListPodSandbox", pb.ListPodSandboxRequest()).items:
+                client("RemovePodSandbox", pb.RemovePodSandboxRequest(pod_sandbox_id=item.id))
+
+    def destroy(self) -> None:
+        """Stop the server and its zygote, whatever state they are in, and take its network away."""
+        self.stop()
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for target in reversed(self.mounts()):
+            subprocess.run(["umount", "-l", target], check=False)
+        subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
+
+    # What is left, of everything that a pod may take:
+
+    def left(self) -> dict[str, list[str]]:
+        """Mounts, processes, leases and directories of pods and containers; empty lists when all is clean."""
+        return {
+            "mounts": self.mounts(),
+            "processes": [f"{pid} {_comm(pid)}" for pid in self.processes() if _comm(pid) != "conmon-zygote"],
+            "leases": [path.name for path in self.ipam.rglob("10.*")],
+            "directories": [str(path) for part in ("sandboxes", "containers") for path in (self.state / part).glob("*")]
+            + [str(path) for path in (self.root / "containers").glob("*")],
+            "cni": [str(path) for path in (self.root / "cni").rglob("*") if path.is_file()],
+            "cgroups": self.cgroups(),
+            "runtime": [str(path) for path in (self.state / "runtime").glob("*/*")],
+        }
+
+    def mounts(self) -> list[str]:
+        """Mount points below the server's directories."""
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        return [line.split()[4] for line in lines if line.split()[4].startswith(str(self.base))]
+
+    def processes(self) -> list[int]:
+        """The zygote, monitors, pod inits and container processes of this server."""
+        return sorted(
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._ours(entry)
+        )
+
+    def cgroups(self) -> list[str]:
+        """Cgroups of this server's pods."""
+        found = []
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            fields = line.split()
+            if fields[fields.index("-") + 1] in ("cgroup", "cgroup2"):
+                for directory, names, _ in os.walk(fields[4]):
+                    found += [os.path.join(directory, name) for name in names if self._known(name)]
+        return found
+
+    def _known(self, name: str) -> bool:
+        return any(part in name for part in self.ids())
+
+    def ids(self) -> set[str]:
+        """Every id that this server's log speaks of."""
+        words = self.log.read_text(errors="replace").replace("=", " ").split() if self.log.exists() else []
+        return {word for word in words if len(word) == 64 and all(c in "0123456789abcdef" for c in word)}
+
+    def _ours(self, entry: Path) -> bool:
+        try:
+            if self.process is not None and entry.name == str(self.process.pid):
+                return False
+            cgroups = (entry / "cgroup").read_text()
+            command = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            return False
+        return str(self.state) in command or any(part in cgroups for part in self.ids())
+
+
+def _comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "gone"
+
+
+class Client:
+    """Calls RPCs by name."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+
+    def __call__(self, method: str, request: Any, *, timeout: float = 60) -> Any:
+        """The response; grpc.RpcError."""
+        service = "ImageService" if "Image" in method else "RuntimeService"
+        response = getattr(pb, f"{method}Response")
+        call = self._channel.unary_unary(
+            f"/runtime.v1.{service}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=response.FromString,
+        )
+        return call(request, timeout=timeout)

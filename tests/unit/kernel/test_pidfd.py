@@ -1,0 +1,39 @@
+"""Pidfds name one process: its end is seen, and another one of the same pid is not taken for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+
+from criserver.kernel import pidfd, proc
+
+
+async def test_signal_and_end() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        fd = pidfd.open_pidfd(child.pid, proc.start_time(child.pid))
+        assert fd is not None
+        try:
+            assert not os.get_inheritable(fd)
+            waiting = asyncio.gather(pidfd.ended(fd))
+            await asyncio.sleep(0.02)
+            assert not waiting.done()
+            assert pidfd.send_signal(fd, signal.SIGKILL)
+            await asyncio.wait_for(waiting, 5)
+            child.wait()
+            assert not pidfd.send_signal(fd, signal.SIGKILL)
+        finally:
+            os.close(fd)
+
+
+def test_another_process_of_the_same_pid() -> None:
+    started = proc.start_time(os.getpid())
+    assert started is not None
+    assert pidfd.open_pidfd(os.getpid(), started - 1) is None
+
+
+def test_process_that_is_gone() -> None:
+    with subprocess.Popen(["true"]) as child:
+        child.wait()
+    assert pidfd.open_pidfd(child.pid) is None
