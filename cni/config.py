@@ -40,7 +40,7 @@ class NetworkConfig:
     disable_check: bool = False
     disable_gc: bool = False
     load_only_inlined: bool = False
-    source: str = field(default="", compare=False)
+    source: str = ""
 
     @property
     def cni_version(self) -> str:

@@ -142,7 +142,7 @@ class _Output:
 
 
 class _Child:
-    """The one owner of a started program: nobody else waits for it, so its pid cannot be another's when it is killed."""
+    """The one owner of a started program: nobody else waits for it, so its pid stays its own until then."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], stdin: bytes, out: int, err: int) -> None:
         self._loop = asyncio.get_running_loop()

@@ -59,7 +59,7 @@ class Plugins:
         self._versions: dict[str, tuple[Identity, frozenset[str]]] = {}
 
     def find(self, plugin: str) -> str:
-        """Return the path of the program of type `plugin`. Raises PluginNotFound; InvalidNetworkConfig for a bad type."""
+        """Return the path of a plugin's program. Raises PluginNotFound; InvalidNetworkConfig for a bad type."""
         check_type(plugin, "plugin type")
         refused = ""
         for directory in self.bin_dirs:

@@ -61,7 +61,7 @@ class Zygote:
         # A collection writes to every object that it looks at; the frozen ones are left alone, and their pages shared.
         gc.freeze()
         gc.disable()
-        self._plugs = warmup.plug()
+        from conmon.plug import plug; self._plugs = plug()
         self._reactor.run()
 
     def _accept(self, _events: int) -> None:

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from criserver.kernel import libc
 
-# Levels that are descended by open descriptors. A directory that is deeper still is first moved to the top, so each
-# is moved at most once and no more than this many descriptors are open.
-_LEVELS = 32
+# Levels that are descended by open descriptors, two for each. A directory that is deeper still is first moved to the
+# top, so each is moved at most once.
+_LEVELS = 16
 
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IOC_SETFLAGS = 0x40086602
@@ -38,19 +38,19 @@ def remove_tree(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        _remove_entry(directory, name, path)
+        _remove_entry(directory, name)
     finally:
         os.close(directory)
 
 
-def _remove_entry(parent: int, name: str, path: str) -> None:
+def _remove_entry(parent: int, name: str) -> None:
     if _unlink(parent, name):
         return
-    top = _open_directory(parent, name, path)
+    top = _open_directory(parent, name)
     try:
         moved = _Moved(top)
         while not _rmdir(parent, name):
-            _clear(top, 0, moved, path)
+            _clear(top, 0, moved)
     finally:
         os.close(top)
 
@@ -75,36 +75,40 @@ class _Moved:
                     raise
 
 
-def _clear(directory: int, level: int, moved: _Moved, path: str) -> None:
+def _clear(directory: int, level: int, moved: _Moved) -> None:
     """Remove what is in the directory; directories too deep are moved instead, for the next round."""
     with os.scandir(directory) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 _unlink(directory, entry.name)
             elif not _rmdir(directory, entry.name):
-                _clear_child(directory, entry.name, level, moved, f"{path}/{entry.name}")
+                _clear_child(directory, entry.name, level, moved)
 
 
-def _clear_child(directory: int, name: str, level: int, moved: _Moved, path: str) -> None:
+def _clear_child(directory: int, name: str, level: int, moved: _Moved) -> None:
     if level >= _LEVELS:
         moved.take(directory, name)
         return
-    child = _open_directory(directory, name, path)
+    child = _open_directory(directory, name)
     try:
-        _clear(child, level + 1, moved, path)
+        _clear(child, level + 1, moved)
     finally:
         os.close(child)
     _rmdir(directory, name)
 
 
-def _open_directory(parent: int, name: str, path: str) -> int:
+def _open_directory(parent: int, name: str) -> int:
     flags = libc.RESOLVE_NO_XDEV | libc.RESOLVE_NO_SYMLINKS | libc.RESOLVE_BENEATH
     try:
         return libc.openat2(parent, name, _DIRECTORY, flags)
     except OSError as error:
-        if error.errno == errno.EXDEV:
-            raise OSError(errno.EXDEV, "something is mounted there", path) from None
-        raise
+        reason = "something is mounted there" if error.errno == errno.EXDEV else error.strerror
+        raise _named(error, parent, name, reason) from None
+
+
+def _named(error: OSError, parent: int, name: str, reason: str | None = None) -> OSError:
+    """The error with the whole path, which is looked up only now that somebody wants to know it."""
+    return OSError(error.errno, reason or error.strerror, f"{os.readlink(f'/proc/self/fd/{parent}')}/{name}")
 
 
 def _unlink(parent: int, name: str) -> bool:
@@ -115,6 +119,8 @@ def _unlink(parent: int, name: str) -> bool:
         return True
     except IsADirectoryError:
         return False
+    except OSError as error:
+        raise _named(error, parent, name) from None
     return True
 
 
@@ -127,7 +133,7 @@ def _rmdir(parent: int, name: str) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
             return False
-        raise
+        raise _named(error, parent, name) from None
     return True
 
 

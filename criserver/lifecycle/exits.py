@@ -60,14 +60,17 @@ class Exits:
             async with self._locks.hold(container_id):
                 row = self._containers.find(container_id)
                 if row is not None and row.state not in ENDED:
-                    with log_context(container=row.config.metadata.name, container_id=row.id):
-                        await self.settle(row, record)
+                    await self.settle(row, record)
         finally:
             self._stopping.discard(container_id)
             self._ended.pop(container_id).set()
 
     async def settle(self, row: Container, record: ExitRecord) -> None:
         """Copy an exit record to its row, then let the runtime clean up; the caller holds the container's lock."""
+        with log_context(container=row.config.metadata.name, container_id=row.id):
+            await self._settle(row, record)
+
+    async def _settle(self, row: Container, record: ExitRecord) -> None:
         await self._containers.update(
             row.id,
             state=ContainerState.EXITED,

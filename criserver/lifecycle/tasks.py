@@ -1,8 +1,9 @@
-"""The one place that starts background tasks: each is named, kept from the garbage collector, and its failure logged."""
+"""The one place that starts background tasks: each is named, kept from being collected, and its failure logged."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -18,8 +19,12 @@ class Tasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], name: str, *, quiet: bool = False) -> asyncio.Task[T]:
-        """Start a task; a failure nobody awaits is logged, unless `quiet` says that its awaiter tells it."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        """Start a task; a failure nobody awaits is logged, unless `quiet` says that its awaiter tells it.
+
+        A quiet task works for its awaiter and has its log context; any other has none but its own.
+        """
+        context = None if quiet else contextvars.Context()
+        task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
         self._running.add(task)
         task.add_done_callback(lambda done: self._settled(done, quiet))
         return task

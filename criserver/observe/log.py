@@ -119,8 +119,9 @@ def configure(level: str) -> StderrHandler:
 def set_level(level: str) -> None:
     """Change how much is logged from now on."""
     logging.getLogger().setLevel(level.upper())
-    # asyncio's own debug lines tell of every selector and no pod
-    logging.getLogger("asyncio").setLevel(max(logging.INFO, logging.getLogger().level))
+    # Their own debug lines tell of every selector and poller and no pod.
+    for chatty in ("asyncio", "grpc"):
+        logging.getLogger(chatty).setLevel(max(logging.INFO, logging.getLogger().level))
 
 
 def _time(seconds: float) -> str:

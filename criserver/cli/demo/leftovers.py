@@ -27,6 +27,18 @@ def remove(directories: Sequence[str], left: list[str]) -> None:
             left.append(f"{directory}: cannot be removed")
 
 
+def report_processes(config: Config, left: list[str]) -> None:
+    """Add to `left` the processes that work in the state directory still: of pods that are not the demo's, or astray."""
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline") as file:
+                command = file.read().split("\0")
+        except OSError:
+            continue  # it has ended
+        if int(pid) != os.getpid() and any(part.startswith(config.state + "/") for part in command):
+            left.append(f"process {pid}: {' '.join(command)[:80]}")
+
+
 def mounts_below(directory: str) -> list[str]:
     """Mount points at or below `directory` (proc(5), mountinfo, field 5)."""
     with open("/proc/self/mountinfo") as file:

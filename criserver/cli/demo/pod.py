@@ -17,11 +17,13 @@ NAME, NAMESPACE, UID = "web", "demo", "criserver-demo"
 SCRIPT = """\
 mkdir -p /www
 printf 'Hello from %s at %s, process %s of its own PID namespace, under Linux %s.\\n' \
-    "$(hostname)" "$(hostname -i)" $$ "$(uname -r)" > /www/index.html
+    "$(hostname)" "$(ip -o -4 addr show eth0 | awk '{print $4}')" $$ "$(uname -r)" > /www/index.html
 echo "serving /www on port 80"
 exec httpd -f -v -p 80 -h /www
 """
 COMMAND = ("sh", "-c", SCRIPT)
+# Every container in a PID namespace of its own, as a kubelet asks unless told otherwise.
+OWN_PID = cri.NamespaceOption(pid=cri.NamespaceMode.CONTAINER)
 TIMEOUT = 60  # seconds that one call may take
 
 
@@ -36,6 +38,7 @@ class DemoPod:
             log_directory=os.path.join(directory, "logs"),
             labels={"app": "demo"},
         )
+        self._sandbox.linux.security_context.namespace_options.CopyFrom(OWN_PID)
         os.makedirs(self._sandbox.log_directory, exist_ok=True)
         self.sandbox_id = self.container_id = self.ip = ""
 
@@ -56,8 +59,7 @@ class DemoPod:
             log_path="httpd.log",
             labels={"app": "demo"},
         )
-        # every container in a PID namespace of its own, as a kubelet asks
-        config.linux.security_context.namespace_options.pid = cri.NamespaceMode.CONTAINER
+        config.linux.security_context.namespace_options.CopyFrom(OWN_PID)
         request = cri.CreateContainerRequest(
             pod_sandbox_id=self.sandbox_id, config=config, sandbox_config=self._sandbox
         )

@@ -55,12 +55,15 @@ class DemoServer:
             time.sleep(0.01)
 
     def stages(self, rpc: str) -> str:
-        """The stages that the log tells of the last call of `rpc`, such as "namespaces 3.1 ms · network 49.0 ms"."""
+        """The stages that the log tells of the last call of `rpc`, such as "namespaces 3.1 ms · network 49.0 ms".
+
+        Spaces within a stage are such as no line is broken at.
+        """
         deadline = time.monotonic() + 0.5  # the answer can overtake the line
         while not (found := self._log.stages.get(rpc, "")) and time.monotonic() < deadline:
             time.sleep(0.005)
         parts = [part.rsplit(":", 1) for part in found.split(",") if ":" in part]
-        return " · ".join(f"{name} {took.removesuffix('ms')} ms" for name, took in parts)
+        return " · ".join(f"{name} {took.removesuffix('ms')} ms".replace(" ", "\N{NO-BREAK SPACE}") for name, took in parts)
 
     def follow_log(self, terminal: Terminal) -> None:
         """From now on show each line of the log."""

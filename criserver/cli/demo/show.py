@@ -70,8 +70,8 @@ def _show(terminal: Terminal, config: Config, undo: ExitStack, left: list[str], 
         terminal.block("its log, as the kubelet finds it", demo.log())
         terminal.block("exec: ps", demo.exec("ps"))
         terminal.block("exec: ip -4 addr show eth0", demo.exec("ip", "-4", "addr", "show", "eth0"))
-    _tell_ways_in(terminal, config, demo)
     if wait:
+        _tell_ways_in(terminal, config, demo)
         _wait(terminal, server)
 
 
@@ -79,6 +79,7 @@ def _start(
     terminal: Terminal, config: Config, directory: str, undo: ExitStack, left: list[str]
 ) -> tuple[DemoServer, Client]:
     undo.callback(leftovers.remove, leftovers.absent(config), left)
+    undo.callback(leftovers.report_processes, config, left)
     with terminal.step("network", "looking for a CNI configuration") as step:
         if network.is_configured(config.network.conf_dir):
             step.text = f"configured in {config.network.conf_dir}"
@@ -136,11 +137,12 @@ def _already_running(terminal: Terminal, config: Config) -> int:
 
 
 def _tell_ways_in(terminal: Terminal, config: Config, demo: pod.DemoPod | None) -> None:
-    terminal.say("\n  Try it:")
-    terminal.say(f"    export CONTAINER_RUNTIME_ENDPOINT={config.listen}")
+    tools = os.path.expanduser(os.environ.get("CRISERVER_TOOLS", "~/.cache/criserver/tools"))
+    terminal.say("\n  Try it from another terminal:")
     if not shutil.which("crictl"):
-        built = os.path.join(os.environ.get("CRISERVER_TOOLS", "~/.cache/criserver/tools"), "bin", "crictl")
-        terminal.say(f"    hack/tools crictl                  # builds crictl with Go, as {built}")
+        terminal.say("    hack/tools crictl       # builds crictl, with Go")
+        terminal.say(f"    PATH=$PATH:{tools}/bin")
+    terminal.say(f"    export CONTAINER_RUNTIME_ENDPOINT={config.listen}")
     terminal.say("    crictl pods; crictl ps; crictl images; crictl info")
     if demo is not None:
         short = demo.container_id[:12]

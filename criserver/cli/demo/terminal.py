@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,8 +42,8 @@ class Terminal:
             self._tell(self._style("✗", 31), label, step.text or doing, began)
             raise
         self._tell(self._style("✓", 32), label, step.text or doing, began)
-        for note in filter(None, step.notes):
-            self.say(" " * (4 + LABEL) + self._style(note, 2))
+        for line in (line for note in step.notes for line in textwrap.wrap(note, WIDTH)):
+            self.say(" " * (4 + LABEL) + self._style(line, 2))
 
     def title(self, text: str) -> None:
         """A line that stands out, with space around it."""

@@ -50,6 +50,7 @@ class HttpConnection:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._request: RequestReceived | None = None
         self._body = 0
+        self._broken: RemoteProtocolError | None = None
 
     def receive_data(self, data: bytes) -> None:
         """Add received bytes; empty means that the peer closed its side."""
@@ -59,22 +60,30 @@ class HttpConnection:
             raise LocalProtocolError("bytes received after the end of the HTTP connection") from exc
 
     def next_event(self) -> RequestReceived | NeedData:
-        """The request once it is whole; RemoteProtocolError (its farewell an HTTP answer) when it is not HTTP/1.1."""
+        """The request once it is whole; RemoteProtocolError (its farewell an HTTP answer) when it is not HTTP/1.1.
+
+        Decide on it before feeding more: what comes behind it is kept, without a bound, as `trailing_data`.
+        """
+        if self._broken is not None:
+            raise self._broken
         try:
-            while True:
-                event = self._h11.next_event()
-                if isinstance(event, h11.Request):
-                    self._request = _request(event)
-                elif isinstance(event, h11.Data):
-                    self._count_body(len(event.data))
-                elif isinstance(event, h11.EndOfMessage) and self._request is not None:
-                    return self._request
-                elif event is h11.NEED_DATA:
-                    return NEED_DATA
-                else:
-                    raise RemoteProtocolError("the peer closed the connection before its request was whole")
+            return self._next_event()
         except h11.RemoteProtocolError as exc:
-            raise RemoteProtocolError(f"HTTP request: {exc}", self._farewell(exc.error_status_hint)) from exc
+            raise self._fail(exc.error_status_hint, f"HTTP request: {exc}") from exc
+
+    def _next_event(self) -> RequestReceived | NeedData:
+        while True:
+            event = self._h11.next_event()
+            if isinstance(event, h11.Request):
+                self._request = _request(event)
+            elif isinstance(event, h11.Data):
+                self._count_body(len(event.data))
+            elif isinstance(event, h11.EndOfMessage) and self._request is not None:
+                return self._request
+            elif event is h11.NEED_DATA:
+                return NEED_DATA
+            else:
+                raise self._fail(None, "the peer closed the connection before its request was whole")
 
     def upgrade(self, headers: Headers) -> bytes:
         """The 101 answer; what came behind the request is then `trailing_data` in the new protocol."""
@@ -111,12 +120,14 @@ class HttpConnection:
     def _count_body(self, size: int) -> None:
         self._body += size
         if self._body > _MAX_BODY:
-            raise RemoteProtocolError(f"HTTP request body of more than {_MAX_BODY} bytes", self._farewell(413))
+            raise self._fail(413, f"HTTP request body of more than {_MAX_BODY} bytes")
 
-    def _farewell(self, status: int) -> bytes:
-        if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            return self.refuse(status, "the streaming server cannot read this request\n")
-        return b""
+    def _fail(self, status: int | None, message: str) -> RemoteProtocolError:
+        farewell = b""
+        if status is not None and self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            farewell = self.refuse(status, f"{message}\n")
+        self._broken = RemoteProtocolError(message, farewell)
+        return self._broken
 
 
 def _request(event: h11.Request) -> RequestReceived:

@@ -1,13 +1,14 @@
 """The resize stream: JSON objects {"Width": columns, "Height": rows}, one after the other, cut anywhere.
 
 (k8s.io/client-go, tools/remotecommand/resize.go writes them with Go's JSON encoder, whose reader ignores letter case.)
+What is no size ends the listening, as with the peers: a session is not lost for its terminal's shape.
 """
 
 from __future__ import annotations
 
 import json
 
-from criserver.streaming.wire.machine import Buffer, RemoteProtocolError
+from criserver.streaming.wire.machine import Buffer
 from criserver.streaming.wire.remotecommand import TerminalSize
 
 MAX_OBJECT = 256
@@ -20,30 +21,37 @@ class ResizeDecoder:
 
     def __init__(self) -> None:
         self._held = b""
+        self._deaf = False
 
     def feed(self, data: Buffer) -> list[TerminalSize]:
-        """The sizes whose objects are whole now; RemoteProtocolError for what is no size."""
+        """The sizes whose objects are whole now; none any more after something that is no size."""
+        if self._deaf:
+            return []
         *objects, self._held = (self._held + bytes(data)).split(b"}")
-        if len(self._held) > MAX_OBJECT:
-            raise RemoteProtocolError(f"resize stream: an object of more than {MAX_OBJECT} bytes")
-        return [_size(text + b"}") for text in objects]
+        sizes: list[TerminalSize] = []
+        for text in objects:
+            size = _size(text + b"}")
+            if size is None:
+                self._deaf = True
+                return sizes
+            sizes.append(size)
+        self._deaf = len(self._held) > MAX_OBJECT
+        return sizes
 
 
-def _size(text: bytes) -> TerminalSize:
+def _size(text: bytes) -> TerminalSize | None:
     if len(text) > MAX_OBJECT:
-        raise RemoteProtocolError(f"resize stream: an object of more than {MAX_OBJECT} bytes")
+        return None
     try:
         fields = json.loads(text)
-    except ValueError as exc:
-        raise RemoteProtocolError(f"resize stream: {text[:64]!r} is no JSON object: {exc}") from exc
+    except ValueError:
+        return None
     if not isinstance(fields, dict):
-        raise RemoteProtocolError(f"resize stream: {text[:64]!r} is no JSON object")
+        return None
     sides = {name.lower(): value for name, value in fields.items()}
-    return TerminalSize(_side(sides, "width"), _side(sides, "height"))
+    width, height = sides.get("width", 0), sides.get("height", 0)
+    return TerminalSize(width, height) if _is_side(width) and _is_side(height) else None
 
 
-def _side(sides: dict[str, object], name: str) -> int:
-    value = sides.get(name, 0)
-    if type(value) is not int or not 0 <= value <= _MAX_SIDE:
-        raise RemoteProtocolError(f"resize stream: {name} must be a number from 0 to {_MAX_SIDE}, not {value!r}")
-    return value
+def _is_side(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _MAX_SIDE

@@ -147,7 +147,9 @@ def test_files_that_come_change_and_go_are_noticed(conf: Path, aged: ConfDir) ->
     assert names(aged) == ["other"]
     write(conf, "05-first.conflist", "first")
     assert names(aged) == ["first", "other"]
-    path.unlink()
+    path.rename(conf / "20-a.conflist")
+    assert aged.current().networks[1].source == str(conf / "20-a.conflist")
+    (conf / "20-a.conflist").unlink()
     assert names(aged) == ["first"]
 
 

@@ -27,15 +27,14 @@ def make_deep(top: Path, depth: int) -> None:
 
 def test_hundred_thousand_levels_in_flat_memory(tmp_path: Path) -> None:
     make_deep(tmp_path / "tree", 100_000)
-    opened: list[int] = []
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + trees._LEVELS + 20, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 2 * trees._LEVELS + 10, hard))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         remove_tree(str(tmp_path / "tree"))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert os.listdir(tmp_path) == opened == []
+    assert os.listdir(tmp_path) == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 << 10  # KiB
 
 
@@ -98,6 +97,6 @@ def test_error_names_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             raise OSError(5, "Input/output error", path)
         os.rmdir(path, dir_fd=dir_fd)
 
-    monkeypatch.setattr(trees.os, "unlink", refuse)
-    with pytest.raises(OSError, match="Input/output error: 'file'"):
+    monkeypatch.setattr("os.unlink", refuse)
+    with pytest.raises(OSError, match="Input/output error: .*/tree/a/b/file'"):
         remove_tree(str(tmp_path / "tree"))

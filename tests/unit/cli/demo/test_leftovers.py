@@ -1,3 +1,4 @@
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,3 +33,14 @@ def test_mounts_below_take_whole_names(tmp_path: Path) -> None:
     assert leftovers.mounts_below("/proc")[0] == "/proc"
     assert leftovers.mounts_below("/pro") == []
     assert leftovers.mounts_below(str(tmp_path)) == []
+
+
+def test_processes_of_the_state_directory_are_told(tmp_path: Path) -> None:
+    left: list[str] = []
+    leftovers.report_processes(config(tmp_path), left)
+    assert left == []
+    with subprocess.Popen(["sleep", "60", f"{tmp_path}/state/x"], stderr=subprocess.DEVNULL) as process:
+        left = []
+        leftovers.report_processes(config(tmp_path), left)
+        process.kill()
+    assert [text.split(":")[0] for text in left] == [f"process {process.pid}"]

@@ -1,0 +1,140 @@
+"""The whole document: what it always has, that nothing makes `build` fail but with words, and the OCI's own schema."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft4Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+
+from criserver.errors import CriError, InvalidArgument
+from criserver.model.container import Mount
+from criserver.model.resources import LinuxResources
+from criserver.model.security import IdMapping, SecurityProfile
+from criserver.spec import HostFacts, SpecWish, build
+from criserver.spec.assemble import clamped
+from criserver.spec.capabilities import ALL
+from tests.support import wishes
+
+SCHEMA = "github.com/opencontainers/runtime-spec@v1.2.1"
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Draft4Validator:
+    """The OCI runtime spec's schema of config.json, from its Go module."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("go is missing: the OCI schemas come from the module " + SCHEMA)
+    done = subprocess.run(
+        [go, "mod", "download", "-json", SCHEMA],
+        cwd=tmp_path_factory.mktemp("go"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.skip(f"the Go module {SCHEMA} cannot be had: {done.stderr.strip() or done.stdout.strip()}")
+    folder = Path(json.loads(done.stdout)["Dir"]) / "schema"
+    files = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    resources = [(name, Resource(contents=text, specification=DRAFT4)) for name, text in files.items()]
+    registry: Registry[Any] = Registry().with_resources(resources)
+    return Draft4Validator({"$ref": "config-schema.json"}, registry=registry)
+
+
+def check(schema: Draft4Validator, document: Mapping[str, Any]) -> None:
+    # In JSON a list has no other shape than a list.
+    assert not list(schema.iter_errors(json.loads(json.dumps(document))))
+
+
+def test_schema_sees_what_is_wrong(schema: Draft4Validator) -> None:
+    document = build(wishes.plain())
+    check(schema, document)
+    document["linux"]["resources"]["devices"][0]["allow"] = "yes"
+    assert list(schema.iter_errors(document))
+
+
+def full() -> SpecWish:
+    """Much of what can be asked, at once."""
+    shared = Mount("/data", "/srv/data", readonly=True, recursive_read_only=True, mount_options=("noexec",))
+    wish = wishes.secured(
+        wishes.mounting(shared),
+        seccomp=SecurityProfile(),
+        masked_paths=("/proc/kcore",),
+        readonly_paths=("/proc/sys",),
+        no_new_privs=True,
+        readonly_rootfs=True,
+    )
+    limits = LinuxResources(100000, 50000, 512, 1 << 28, 1 << 28, 100, "0-1", "0", (), {"memory.high": "1000000"})
+    return wishes.asking(wish, resources=limits, tty=True, envs=(("A", "b"),))
+
+
+@pytest.mark.parametrize("wish", [wishes.plain(), wishes.privileged(), full()], ids=["plain", "privileged", "full"])
+def test_documents_are_valid(schema: Draft4Validator, wish: SpecWish) -> None:
+    check(schema, build(wish))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(wish=wishes.hostile_wishes())
+def test_anything_gives_a_valid_document_or_words(schema: Draft4Validator, wish: SpecWish) -> None:
+    try:
+        document = build(wish)
+    except CriError as error:
+        assert str(error)
+    else:
+        check(schema, document)
+        assert document["linux"]["resources"]["devices"][0] == {"allow": False, "access": "rwm"}
+        assert document["process"]["capabilities"]["inheritable"] == []
+        assert json.dumps(document) == json.dumps(build(wish))
+
+
+@given(st.sampled_from(ALL))
+def test_same_wish_same_text(name: str) -> None:
+    wish = wishes.plain(host=HostFacts(capabilities=frozenset(ALL) - {name}))
+    assert json.dumps(build(wish)) == json.dumps(build(wish))
+
+
+def test_privileged_needs_a_privileged_pod() -> None:
+    with pytest.raises(InvalidArgument, match="sandbox was not made for privileged"):
+        build(wishes.secured(privileged=True))
+
+
+def test_text_that_no_runtime_can_read_is_refused_where_it_stands() -> None:
+    with pytest.raises(InvalidArgument, match=r"process\.args: holds a NUL"):
+        build(wishes.asking(command=("/bin/sh", "a\0b")))
+    with pytest.raises(InvalidArgument, match=r"process\.env: not valid UTF-8"):
+        build(wishes.asking(envs=(("A", "\ud800"),)))
+
+
+def test_secrets_stay_out_of_errors() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        build(wishes.asking(envs=(("PASSWORD", "hunter2\0"),)))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_clamped_says_what_was_not_given() -> None:
+    host = HostFacts(capabilities=frozenset(ALL) - {"CAP_SYS_RESOURCE"}, oom_score_adj=0)
+    assert clamped(wishes.plain(host=host)) == ()
+    wish = wishes.privileged(wishes.asking(wishes.plain(host=host), resources=LinuxResources(oom_score_adj=-998)))
+    said = clamped(wish)
+    assert len(said) == 2
+    assert "-998 became 0" in said[0]
+    assert "CAP_SYS_RESOURCE" in said[1]
+    document = build(wish)
+    assert document["process"]["oomScoreAdj"] == 0
+    assert "CAP_SYS_RESOURCE" not in document["process"]["capabilities"]["bounding"]
+
+
+def test_idmapped_mounts_need_the_version_that_has_them() -> None:
+    maps = (IdMapping(100000, 0, 10),)
+    mount = Mount("/data", "/srv", uid_mappings=maps, gid_mappings=maps)
+    wish = replace(wishes.mounting(mount), host=HostFacts(idmapped_mounts=True))
+    assert build(wish)["ociVersion"] == "1.2.0"
+    assert build(wishes.plain())["ociVersion"] == "1.0.2"
