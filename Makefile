@@ -9,9 +9,7 @@ run: ## start the server, run a pod through it and show it; Ctrl-C takes both aw
 	@hack/run $(ARGS)
 
 test: venv ## every test that can run here; the others say what they miss (ARGS="tests/unit -k name")
-	@hack/packages test
-	@hack/tools
-	@.venv/bin/python -m pytest $(ARGS)
+	@hack/test $(ARGS)
 
 check: venv ## style, types, layers, house rules
 	@hack/check

@@ -107,10 +107,10 @@ class Zygote:
         """``pid``, ``major`` and ``minor`` of the zygote."""
         return await self._ask("ping")
 
-    async def children(self) -> list[dict[str, object]]:
-        """What the zygote has forked and not yet reaped: ``pid``, ``kind`` (monitor, exec, podinit) and ``id``."""
-        children = (await self._ask("list")).get("children")
-        return children if isinstance(children, list) else []
+    async def monitors(self) -> list[dict[str, object]]:
+        """The monitors that live, also those of earlier zygotes of the directory: ``pid`` and ``directory`` of each."""
+        monitors = (await self._ask("list")).get("monitors")
+        return monitors if isinstance(monitors, list) else []
 
     async def quit(self) -> None:
         """End the zygote alone; monitors live on."""

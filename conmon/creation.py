@@ -24,7 +24,7 @@ from conmon.stdio import make_pipe
 UNDO_LIMIT = 10.0
 
 
-def run(packet: bytes, requester: int, monitor: int) -> None:
+def run(packet: bytes, requester: int, monitor: int, zygote_directory: str) -> None:
     """Serve the CONTAINER *packet* that came on *requester*; *monitor* is the socket to the monitor, this one's parent."""
     message: protocol.Message = {}
     try:
@@ -34,15 +34,16 @@ def run(packet: bytes, requester: int, monitor: int) -> None:
         reply: protocol.Message = {"seq": message.get("seq", 0), "error": describe(error)}
         os.write(requester, protocol.encode_message(protocol.REPLY, reply))
         return
-    Creation(request, number(message, "seq", 0), requester, monitor).run()
+    Creation(request, number(message, "seq", 0), requester, monitor, zygote_directory).run()
 
 
 class Creation:
     """``runtime create`` on its way."""
 
-    def __init__(self, request: ContainerRequest, seq: int, requester: int, monitor: int) -> None:
+    def __init__(self, request: ContainerRequest, seq: int, requester: int, monitor: int, zygote_directory: str) -> None:
         self._request, self._seq = request, seq
         self._monitor_pid = os.getppid()
+        self._link = exitrecord.link(zygote_directory, self._monitor_pid)
         self._reactor = Reactor(self._child)
         self._client = Peer(self._reactor, requester, self._packet, self._gone)
         self._monitor = Peer(self._reactor, monitor, lambda *_: None, self._monitor_gone)
@@ -139,6 +140,8 @@ class Creation:
                 self._fds[handover.OOM_EVENT] = counter.event
         state = exitrecord.state(request, self._monitor_pid, pid, counter.path if counter else "")
         files.write_record(f"{request.directory}/{exitrecord.STATE}", state)
+        files.remove(self._link)  # of a monitor that had the same pid, when the zygote was dead
+        os.symlink(request.directory, self._link)
         note = handover.encode(pid, request.terminal, request.stdin, request.stdin_once, self._fds)
         self._handed_over = True
         send_fds(self._monitor_fd, note, list(self._fds.values()))
@@ -171,6 +174,7 @@ class Creation:
         self._error = why
         request = self._request
         files.remove(f"{request.directory}/{exitrecord.STATE}")
+        files.remove(self._link)
         if self._handed_over and os.getppid() == self._monitor_pid:
             process.send(self._monitor_pid, signal.SIGKILL)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)

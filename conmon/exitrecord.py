@@ -25,6 +25,13 @@ from conmon.requests import ContainerRequest
 VERSION = 1
 STATE = "state.json"
 SOCKET = "monitor.sock"
+#: In the zygote's directory: links, named by monitors' pids, to their containers' directories.
+MONITORS = "monitors"
+
+
+def link(zygote_directory: str, monitor_pid: int) -> str:
+    """The path of a monitor's link, by which the zygote finds the records of a monitor that was killed."""
+    return f"{zygote_directory}/{MONITORS}/{monitor_pid}"
 
 
 def state(request: ContainerRequest, monitor_pid: int, pid: int, oom_path: str) -> Message:

@@ -53,8 +53,8 @@ class LogFile:
                 written = os.writev(self._fd, part)
             except OSError:
                 written = 0
-            if written != (size := sum(map(len, part))):
-                self._rest(b"".join(part), written, size)
+            if written != sum(map(len, part)):
+                self.rest(b"".join(part), written)
 
     def reopen(self, path: str) -> None:
         """Go on in the file that *path* names now. Raises ConmonError, and then goes on in the old one."""
@@ -66,8 +66,9 @@ class LogFile:
         """Close the file."""
         os.close(self._fd)
 
-    def _rest(self, data: bytes, written: int, size: int) -> None:
-        """After a short write: try once more, then drop from the last whole line on."""
+    def rest(self, data: bytes, written: int) -> None:
+        """After a write of *data* that stopped at *written*: try once more, then drop from the last whole line on."""
+        size = len(data)
         if written:
             try:
                 written += os.write(self._fd, data[written:])

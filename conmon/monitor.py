@@ -17,6 +17,7 @@ import signal
 import time
 
 from conmon import creation, exitrecord, files, fork, handover, linux, protocol
+from conmon.doze import Doze
 from conmon.errors import ConmonError, describe, report
 from conmon.hub import Hub
 from conmon.logfile import LogFile
@@ -39,29 +40,39 @@ TRIM_AFTER = 5.0
 _PAIR = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
 
 
-def run(packet: bytes, requester: int) -> None:
+def run(packet: bytes, requester: int, zygote_directory: str) -> None:
     """In a fork of the zygote: serve the CONTAINER *packet* that came on *requester*, to the end of the container."""
-    signal.set_wakeup_fd(-1)
     os.setsid()
     linux.set_name("conmon")
     linux.set_child_subreaper()
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _PAIR)
     if os.fork() == 0:
-        fork.run(lambda: _create(packet, requester, theirs.fileno()))
+        fork.run(lambda: _create(packet, requester, theirs.fileno(), zygote_directory))
     os.dup2(ours.detach(), 3, inheritable=False)
     os.closerange(4, fork.MAX_FDS)
     ours = _socket.socket(fileno=3)  # what it named before is closed
     note, fds = receive_fds(ours, 256, handover.MOST)
     ours.close()
     if note:  # else the creation has failed, said so to the client, and left nothing
-        Monitor(packet, *handover.decode(note, fds)).run()
+        serve(packet, *handover.decode(note, fds))
 
 
-def _create(packet: bytes, requester: int, monitor: int) -> None:
+def serve(packet: bytes, pid: int, fds: dict[str, int], letters: str) -> None:
+    """Doze while that will do, then be a Monitor. The arguments but *packet* are ``handover.decode``'s."""
+    doze = Doze()
+    listener = _socket.socket(fileno=fds[handover.LISTENER])
+    if handover.STDIN not in fds and handover.MASTER not in fds:
+        streams = {fds[handover.STDOUT]: b" stdout F ", fds[handover.STDERR]: b" stderr F "}
+        others = [fds[key] for key in (handover.OOM_COUNTER, handover.OOM_EVENT) if key in fds]
+        doze.run(pid, fds.get(handover.LOG, -1), streams, listener, others, protocol.hello("monitor", os.getpid()))
+    Monitor(packet, listener, doze, pid, fds, letters).run()
+
+
+def _create(packet: bytes, requester: int, monitor: int, zygote_directory: str) -> None:
     linux.set_name("conmon-create")
     requester, monitor = fork.keep_only([requester, monitor])
     try:
-        creation.run(packet, requester, monitor)
+        creation.run(packet, requester, monitor, zygote_directory)
     except Exception as error:
         text = f"creation failed: {describe(error)}"
         os.write(requester, protocol.encode_message(protocol.REPLY, {"seq": 0, "error": text}))
@@ -71,11 +82,13 @@ def _create(packet: bytes, requester: int, monitor: int) -> None:
 class Monitor:
     """The state of one monitor process whose container exists."""
 
-    def __init__(self, packet: bytes, pid: int, fds: dict[str, int], letters: str) -> None:
-        """*packet* is the request, read again when the container ends; the rest is ``handover.decode``'s."""
-        self._packet, self._pid = packet, pid
+    def __init__(
+        self, packet: bytes, listener: _socket.socket, doze: Doze, pid: int, fds: dict[str, int], letters: str
+    ) -> None:
+        """*packet* is the request, read again when the container ends; *doze* is over; the rest is ``handover.decode``'s."""
+        self._packet, self._pid, self._listener = packet, pid, listener
         self._reactor = reactor = Reactor(self._child)
-        self._clients: list[Peer] = []
+        self._clients = [Peer(reactor, fd, self._packet_in, self._gone) for fd in doze.clients]
         self._hub = Hub(handover.HAS_STDIN in letters, handover.STDIN_ONCE in letters)
         self._log = LogFile(fds[handover.LOG]) if handover.LOG in fds else None
         self._master = fds.get(handover.MASTER, -1)
@@ -88,10 +101,16 @@ class Monitor:
         elif self._master >= 0 and handover.HAS_STDIN in letters:
             self._hub.stdin = Input(reactor, os.dup(self._master), True, self._hub.resume)
         self._oom = OomWatch(reactor, fds.get(handover.OOM_COUNTER, -1), fds.get(handover.OOM_EVENT, -1))
-        self._listener = _socket.socket(fileno=fds[handover.LISTENER])
         reactor.watch(fds[handover.LISTENER], IN, self._accept)
         self._ended: Message | None = None
         self._told = False
+        if self._log and doze.text:
+            self._log.rest(doze.text, doze.written)
+        for output in self._outputs:
+            if output.fd == doze.stream:
+                output.feed(doze.data)
+        if doze.status >= 0:
+            self._child(pid, doze.status)
 
     def run(self) -> None:
         """Serve until the container has ended and its end is told."""
@@ -222,6 +241,7 @@ class Monitor:
             return
         self._told = True
         files.remove(f"{request.directory}/{exitrecord.SOCKET}")
+        files.remove(request.entry)
         for peer in list(self._clients):
             peer.send(protocol.encode_message(protocol.EVENT, {"event": "exit", **self._ended}))
         self._reactor.call_later(FLUSH_LIMIT, self._reactor.stop)

@@ -27,7 +27,7 @@ START_LIMIT = 10.0
 
 #: LD_BIND_NOW: symbols that the linker binds at their first use would be written, page by page, in every fork.
 _ENVIRONMENT = {**ENVIRONMENT, "LD_BIND_NOW": "1"}
-_BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); import json, ctypes, socket, select, signal, gc, fcntl, time, errno, _socket; from conmon import plug; gc.collect(); keep = plug.plug(); from conmon.zygote import main; main()"
+_BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from conmon.zygote import main; main()"
 
 
 def ensure_zygote(

@@ -49,7 +49,7 @@ class Output:
     def __init__(self, reactor: Reactor, fd: int, kind: int, log: LogFile | None, hub: Hub) -> None:
         """*kind* is protocol.STDOUT or protocol.STDERR. Takes *fd* over."""
         os.set_blocking(fd, False)
-        self._reactor, self._fd, self._kind = reactor, fd, kind
+        self._reactor, self.fd, self._kind = reactor, fd, kind
         self._log, self._hub = log, hub
         self._formatter = Formatter("stdout" if kind == protocol.STDOUT else "stderr")
         self._partial: Timer | None = None
@@ -68,8 +68,8 @@ class Output:
         if not self.ended:
             self.ended = True
             self._reactor.cancel(self._partial)
-            self._reactor.forget(self._fd)
-            os.close(self._fd)
+            self._reactor.forget(self.fd)
+            os.close(self.fd)
             if self._log:
                 self._log.write(self._formatter.finish(time.time_ns()))
 
@@ -78,21 +78,25 @@ class Output:
 
     def _read(self) -> bool:
         try:
-            data = os.read(self._fd, READ)
+            data = os.read(self.fd, READ)
         except BlockingIOError:
             return False
         except OSError:
             data = b""  # EIO: the last slave of the pty was closed
+        self.feed(data)
+        return not self.ended
+
+    def feed(self, data: bytes) -> None:
+        """Log and show what was read; nothing means the end."""
         if not data:
             self.close()
-            return False
+            return
         if self._log:
             self._log.write(self._formatter.feed(data, time.time_ns()))
             if self._formatter.pending and self._partial is None:
                 self._partial = self._reactor.call_later(PARTIAL_AFTER, self._flush)
             self._seen += 1
         self._hub.publish(self._kind, data)
-        return True
 
     def _flush(self) -> None:
         """Log text that has waited for its newline; while data still comes in, wait on."""

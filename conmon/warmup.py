@@ -29,29 +29,9 @@ def rehearse(directory_fd: int) -> None:
         os.write(stdout, b"one line\nand another\n")
         os.write(stderr, b"a part")
         note = handover.encode(1, terminal=False, stdin=False, stdin_once=False, fds=fds)
-        monitor = Monitor(protocol.encode(protocol.CONTAINER), *handover.decode(note, list(fds.values())))
+        monitor = Monitor(protocol.encode(protocol.CONTAINER), "", *handover.decode(note, list(fds.values())))
         monitor.rehearse()
         client.close()
         for fd in (stdout, stderr):
             os.close(fd)
         os.unlink(_NAME, dir_fd=directory_fd)
-
-
-def plug() -> list[bytes]:
-    """Fill the holes of the heap; the result is to be kept.
-
-    pymalloc serves small objects by size, from 16 KiB pools. What a fork allocates would go into the holes that imports
-    and the rehearsal left all over the heap, and would dirty a page (with the pool's header two) for each. Full pools make
-    it come from fresh, adjacent ones. A block at the start of its pool says that the next pool is a fresh one.
-    """
-    plugs = []
-    for size in range(48, 513, 16):
-        while True:
-            block = bytes(size - 33)
-            if id(block) % _POOL == _POOL_HEADER:
-                break
-            plugs.append(block)
-    return plugs
-
-
-_POOL, _POOL_HEADER = 16 * 1024, 48

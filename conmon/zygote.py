@@ -1,31 +1,33 @@
 """The zygote: a small, single-threaded parent that forks monitors, exec sessions and pod inits on request.
 
 Started by ``starter`` as ``python -I -S`` with a fixed environment, /dev/null as stdin and stdout, a session of its own
-and, when asked, cgroups of its own. It serves ``zygote.sock`` in its directory; every connection that asks for a fork is
-handed to that fork whole. Requests: ``container``, ``exec``, ``podinit`` (see ``requests``), ``ping``, ``list``, ``quit``.
+and, when asked, cgroups of its own. It serves ``zygote.sock`` in its directory: every connection is a fork, which reads
+the one request that comes (``requests``: CONTAINER, ``exec``, ``podinit``; and ``ping``, ``list``, QUIT) and serves it.
 
-It is a subreaper. When a monitor is killed, the zygote inherits its container, and writes the exit record in its place.
-A zygote that dies is replaced by the next client that needs one; the monitors it forked live on.
+It is a subreaper. When a monitor is killed, the zygote inherits its container, and writes the exit record in its place. It
+finds the container's directory through ``monitors/PID``, a symbolic link that the creation makes. A zygote that dies is
+replaced by the next client that needs one; the monitors it forked live on.
 
-Import budget: everything imported here is in every monitor's memory. No asyncio, dataclasses, logging, subprocess,
-threading, traceback, typing; at most IMPORT_BUDGET modules in all, tested. What only some containers need is imported there
-and then. Measured with 50 containers: see CONTRIBUTING for the way, the tests for the limit.
+Memory budget: a monitor's mean PSS with 50 of them is at most 500 KiB. What that takes:
+
+* imports: everything imported here is in every monitor. No asyncio, contextlib, dataclasses, logging, subprocess,
+  threading, traceback or typing; at most IMPORT_BUDGET modules in all (tested). What few need is imported there and then;
+* pages that are written stop being shared, by reference counts too. So the zygote itself does next to nothing between two
+  forks, a monitor leaves what it can to forks of its own (``creation``), and ``warmup`` and ``heap`` prepare the rest.
 """
 
 from __future__ import annotations
 
 import _socket
-import gc
 import os
 import signal
 import sys
 
-from conmon import exitrecord, files, fork, linux, monitor, podinit, protocol, reactor, warmup
+from conmon import exitrecord, files, fork, heap, linux, monitor, podinit, process, protocol, reactor, warmup
 from conmon.errors import describe, report
 from conmon.peer import listen, receive_fds
 from conmon.protocol import Message, ProtocolError
-from conmon.reactor import IN
-from conmon.requests import ContainerRequest, ExecRequest, PodInitRequest, number
+from conmon.requests import ExecRequest, PodInitRequest, number
 from conmon.session import Session
 
 IMPORT_BUDGET = 95
@@ -34,83 +36,64 @@ SOCKET = "zygote.sock"
 MAX_STRAYS = 256
 
 
-_CONTAINER, _QUIT = bytes((protocol.CONTAINER,)), bytes((protocol.QUIT,))
-
-
 class Zygote:
     """The zygote's loop."""
 
     def __init__(self, directory: str) -> None:
         """Listen in *directory*. A socket file that is there is taken to be a dead zygote's (the starter holds the lock)."""
+        self._directory = directory
         self._directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         files.remove(f"{directory}/{SOCKET}")
         self._listener = _socket.socket(fileno=listen(self._directory_fd, SOCKET).detach())
-        self._children: dict[int, bytes] = {}
+        self._listener.setblocking(True)
         self._orphans: dict[int, exitrecord.Orphan] = {}
         self._strays: dict[int, int] = {}
-        self._waiting: dict[int, _socket.socket] = {}
+        os.makedirs(f"{directory}/{exitrecord.MONITORS}", mode=0o700, exist_ok=True)
 
     def run(self) -> None:
-        """Serve until ``quit``."""
-        self._hello = protocol.hello("zygote", os.getpid())
+        """Serve until QUIT, which is a SIGTERM from a fork; never returns."""
+        self._pid = os.getpid()
+        self._hello = protocol.hello("zygote", self._pid)
         reactor.handle_signals()
         warmup.rehearse(self._directory_fd)
-        self._reactor = reactor.Reactor(self._child)
-        self._reactor.watch(self._listener.fileno(), IN, self._accept)
-        gc.collect()
-        # A collection writes to every object that it looks at; the frozen ones are left alone, and their pages shared.
-        gc.freeze()
-        gc.disable()
-        from conmon.plug import plug; self._plugs = plug()
-        self._reactor.run()
+        signal.signal(signal.SIGCHLD, self._children)
+        signal.signal(signal.SIGTERM, self._terminate)
+        self._plugs = heap.freeze()
+        while True:
+            self._accept()
 
-    def _accept(self, _events: int) -> None:
+    def _accept(self) -> None:
         try:
             fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - without a socket object
-        except OSError:
-            return
-        os.set_blocking(fd, False)
-        try:
-            os.write(fd, self._hello)
-        except OSError:
+            if os.fork() == 0:
+                fork.run(lambda: self._serve(fd))
             os.close(fd)
-            return
-        self._waiting[fd] = _socket.socket(fileno=fd)
-        self._reactor.watch(fd, IN, lambda _events: self._receive(fd))
-
-    def _receive(self, fd: int) -> None:
-        try:
-            packet, fds = receive_fds(self._waiting[fd], protocol.MAX_PACKET + 1)
-        except BlockingIOError:
-            return
         except OSError:
-            packet, fds = b"", []
-        try:
-            if packet[1:2] == _QUIT:
-                self._reactor.stop()
-            elif packet:
-                pid = os.fork()
-                if pid == 0:
-                    fork.run(lambda: self._serve(packet, fd, fds))
-                self._children[pid] = packet
-        except OSError as error:  # EAGAIN: no room for one more process
-            os.write(fd, protocol.encode_message(protocol.REPLY, {"seq": 0, "error": f"the zygote cannot fork: {error}"}))
-        finally:
-            self._reactor.forget(fd)
-            self._waiting.pop(fd).close()
-            for extra in fds:
-                os.close(extra)
+            report()  # EMFILE, EAGAIN: the client sees its connection end
 
-    def _serve(self, packet: bytes, connection: int, fds: list[int]) -> None:
-        """In the fork: what *packet* asks for."""
+    def _terminate(self, _signum: int, _frame: object) -> None:
+        """Monitors inherit this handler, and ignore SIGTERM by it."""
+        if os.getpid() == self._pid:
+            os._exit(0)
+
+    # --- in a fork ---
+
+    def _serve(self, fd: int) -> None:
+        """Greet the client, read its request, do it."""
+        signal.set_wakeup_fd(-1)
+        os.write(fd, self._hello)
+        connection = _socket.socket(fileno=fd)
+        packet, fds = receive_fds(connection, protocol.MAX_PACKET + 1)
+        connection.detach()
         if packet[1:2] == _CONTAINER:
-            monitor.run(packet, connection)
-        else:
-            signal.set_wakeup_fd(-1)
-            fork.serve("conmon-fork", connection, fds, lambda own, stdio: self._request(packet, own, stdio))
+            monitor.run(packet, fd, self._directory)
+        elif packet[1:2] == _QUIT:
+            process.send(self._pid, signal.SIGTERM)
+        elif packet:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            fork.serve("conmon-fork", fd, fds, lambda own, stdio: self._request(packet, own, stdio))
 
     def _request(self, packet: bytes, connection: int, fds: list[int]) -> None:
-        """In the fork: a REQUEST, read here, so that the zygote's memory stays as it was frozen."""
         message: Message = {}
         try:
             message = protocol.decode_message(protocol.decode(packet)[1])
@@ -122,58 +105,68 @@ class Zygote:
             elif op == "podinit":
                 podinit.start(PodInitRequest(message), connection, seq)
             elif op in ("ping", "list"):
-                reply: Message = {"seq": seq, "major": protocol.MAJOR, "minor": protocol.MINOR, "pid": os.getppid()}
-                children = self._described() if op == "list" else []
-                os.write(connection, protocol.encode_message(protocol.REPLY, {**reply, "children": children}))
+                version: Message = {"major": protocol.MAJOR, "minor": protocol.MINOR, "pid": self._pid}
+                monitors = self._monitors() if op == "list" else []
+                os.write(connection, protocol.encode_message(protocol.REPLY, {"seq": seq, **version, "monitors": monitors}))
             else:
                 raise ProtocolError(f"this zygote knows no request {op!r:.50}")
         except ValueError as error:
-            reply = {"seq": message.get("seq", 0), "error": describe(error)}
+            reply: Message = {"seq": message.get("seq", 0), "error": describe(error)}
             os.write(connection, protocol.encode_message(protocol.REPLY, reply))
 
-    def _described(self) -> list[Message]:
-        """The children by what was asked for them. One packet has room for about 500."""
-        children: list[Message] = []
-        for pid, packet in list(self._children.items())[:400]:
-            message = protocol.decode_message(packet[protocol.HEADER :])
-            children.append({"pid": pid, "kind": message.get("op", "container"), "id": str(message.get("id"))[:64]})
-        return children
+    def _monitors(self) -> list[Message]:
+        """The living monitors, of earlier zygotes too. One packet has room for some hundreds."""
+        links = f"{self._directory}/{exitrecord.MONITORS}"
+        found: list[Message] = []
+        for name in sorted(os.listdir(links))[:200]:
+            if process.starttime(int(name)):
+                found.append({"pid": int(name), "directory": os.readlink(f"{links}/{name}")})
+        return found
 
-    def _child(self, pid: int, status: int) -> None:
-        packet = self._children.pop(pid, b"")
-        if not packet:
-            self._stray(pid, status)
-        elif packet[1:2] == _CONTAINER and status:
-            self._monitor_lost(packet)
+    # --- children ---
 
-    def _monitor_lost(self, packet: bytes) -> None:
-        """Adopt the container of a monitor that was killed. One that never got so far has left no state record."""
-        try:
-            request = ContainerRequest(protocol.decode_message(packet[protocol.HEADER :]))
-        except ProtocolError:
+    def _children(self, _signum: int, _frame: object) -> None:
+        """Reap. Forks inherit this handler for their reactor's sake, which does its own reaping."""
+        if os.getpid() != self._pid:
             return
-        record = files.read_record(f"{request.directory}/{exitrecord.STATE}")
-        if not record or os.path.exists(request.exit_path):
-            return
-        files.remove(f"{request.directory}/{exitrecord.SOCKET}")
-        orphan = exitrecord.Orphan(record)
-        self._orphans[orphan.pid] = orphan
-        if orphan.pid in self._strays:  # the kernel may tell the container's end before the monitor's
-            self._stray(orphan.pid, self._strays.pop(orphan.pid))
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            try:
+                self._ended(pid, status)
+            except OSError:
+                report()
 
-    def _stray(self, pid: int, status: int) -> None:
-        orphan = self._orphans.pop(pid, None)
-        if orphan is None:
+    def _ended(self, pid: int, status: int) -> None:
+        """Only a monitor that was killed has left its link; its container is adopted."""
+        link = exitrecord.link(self._directory, pid)
+        if status and os.path.islink(link):
+            directory = os.readlink(link)
+            files.remove(link)
+            self._adopt(directory)
+        elif pid in self._orphans:
+            self._orphans.pop(pid).write_exit(status)
+        else:
             self._strays[pid] = status
             while len(self._strays) > MAX_STRAYS:
                 del self._strays[next(iter(self._strays))]
-            return
-        try:
-            orphan.write_exit(status)
-        except OSError:
-            report()
-            self._orphans[pid] = orphan
-            self._reactor.call_later(1.0, lambda: self._stray(pid, status))
+
+    def _adopt(self, directory: str) -> None:
+        record = files.read_record(f"{directory}/{exitrecord.STATE}")
+        files.remove(f"{directory}/{exitrecord.SOCKET}")
+        if record:
+            orphan = exitrecord.Orphan(record)
+            if orphan.pid in self._strays:  # the kernel may tell the container's end before the monitor's
+                orphan.write_exit(self._strays.pop(orphan.pid))
+            else:
+                self._orphans[orphan.pid] = orphan
+
+
+_CONTAINER, _QUIT = bytes((protocol.CONTAINER,)), bytes((protocol.QUIT,))
 
 
 def main() -> None:
@@ -191,4 +184,3 @@ def main() -> None:
     linux.set_name("conmon-zygote")
     linux.set_child_subreaper()
     zygote.run()
-    os._exit(0)

@@ -134,7 +134,8 @@ async def _powers(config: Config, images: ImageService) -> Powers:
         conf_dir=config.network.conf_dir,
         bin_dirs=config.network.bin_dirs,
         cache_dir=os.path.join(config.root, "cni"),
-        fallback_conflist=CONFLIST,
+        fallback_conflist=CONFLIST if config.network.default_conflist else None,
+        plugin_timeout=config.network.plugin_timeout,
     )
     return Powers(
         runtime=runtime,

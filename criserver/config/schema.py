@@ -80,6 +80,9 @@ class NetworkConfig:
     conf_dir: str = _key("/etc/cni/net.d", "the first .conflist or .conf here, by name, is the pod network")
     bin_dirs: tuple[str, ...] = _key(("/opt/cni/bin", "/usr/lib/cni"), "where plugins are looked for, in this order")
     plugin_timeout: float = _key(60.0, "seconds that one plugin call may take")
+    default_conflist: bool = _key(
+        True, "whether a node without any CNI configuration has the embedded bridge network; else it is not ready"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,21 @@ class CniNetwork:
     """The default CNI network of this node."""
 
     def __init__(
-        self, *, conf_dir: str, bin_dirs: Sequence[str], cache_dir: str, fallback_conflist: str | None = None
+        self,
+        *,
+        conf_dir: str,
+        bin_dirs: Sequence[str],
+        cache_dir: str,
+        fallback_conflist: str | None = None,
+        plugin_timeout: float | None = None,
     ) -> None:
         """Directories may come and go; `cache_dir` is this server's own. `fallback_conflist` is a conflist's text.
 
-        Raises CniError for a fallback that is not a conflist.
+        `plugin_timeout` is in seconds, for one call of one plugin; the library's own limits without it. Raises
+        CniError for a fallback that is not a conflist.
         """
         self._conf_dir = cni.ConfDir(conf_dir)
-        self._plugins = cni.Plugins(bin_dirs, execute=spawn)
+        self._plugins = cni.Plugins(bin_dirs, execute=spawn, limits=_limits(plugin_timeout))
         self._cache = cni.Cache(cache_dir)
         self._gate = cni.Gate()
         self._fallback = parse_list(fallback_conflist.encode(), "embedded conflist") if fallback_conflist else None
@@ -114,6 +121,14 @@ class CniNetwork:
 
     def _network(self, config: NetworkConfig) -> cni.Network:
         return cni.Network(config, self._plugins, self._cache, self._gate)
+
+
+def _limits(seconds: float | None) -> Mapping[str, float]:
+    """Time limits by CNI command; questions that a Status waits for are never given more than the library gives."""
+    if seconds is None:
+        return cni.LIMITS
+    questions = ("STATUS", "VERSION")
+    return {name: min(seconds, usual) if name in questions else seconds for name, usual in cni.LIMITS.items()}
 
 
 async def spawn(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float) -> Completed:

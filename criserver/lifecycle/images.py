@@ -157,6 +157,8 @@ class ImageService:
             return tuple(images)
 
     async def _store(self, fetched: FetchedImage, names: Sequence[str]) -> Image:
+        if known := await self._repository.name(fetched.id, names):
+            return known
         record = ImageRecord(fetched.defaults, fetched.annotations, self._clock())
         async with self._pool.hold(fetched.layers) as layers:
             return await self._repository.add(fetched.id, record, fetched.config, layers, names)

@@ -36,13 +36,17 @@ class FetchedImage:
 
 
 class Remote(Protocol):
-    """One reference at its registry, resolved: what it names cannot change any more.
+    """One reference at its registry, resolved: what it names cannot change any more."""
 
-    `digest` is that of the manifest or index it names, `image_id` the image's id when a manifest tells it, else "".
-    """
+    @property
+    def digest(self) -> str:
+        """Digest of the manifest or index that the reference names."""
+        ...
 
-    digest: str
-    image_id: str
+    @property
+    def image_id(self) -> str:
+        """The image's id where a manifest tells it; "" for an index."""
+        ...
 
     async def fetch(self) -> FetchedImage:
         """Bring the image of this platform here. Errors as in `Registry.open`."""
@@ -66,9 +70,12 @@ class Registry(Protocol):
 
 
 class Archived(Protocol):
-    """One image of an archive; `names` are the references that the archive gives it."""
+    """One image of an archive."""
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The references that the archive gives it."""
+        ...
 
     async def fetch(self) -> FetchedImage:
         """Unpack the image from the archive."""

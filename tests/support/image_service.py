@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ async def node(
     limits: LayerLimits | None = None,
 ) -> AsyncIterator[Node]:
     """The image half of a server on `root`, recovered; entering it again after leaving is a restart."""
-    root.mkdir(exist_ok=True)
+    os.makedirs(root, exist_ok=True)
     database = Database(str(root / "criserver.db"))
     try:
         repository = ImageRepository(database)

@@ -6,12 +6,14 @@ Everything is reproducible (fixed times, sorted names), so that the same tree ha
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
 import json
 import os
 import platform
+import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -96,6 +98,7 @@ def _tarinfo(name: str, node: Node) -> tarfile.TarInfo:
     return info
 
 
+@functools.lru_cache(maxsize=8)
 def compress(data: bytes, how: str = "gzip") -> bytes:
     """`data` as "gzip", "zstd" or "none"."""
     if how == "gzip":
@@ -115,7 +118,7 @@ class Document:
     content: bytes
     media_type: str
     blobs: Mapping[str, bytes]
-    children: tuple["Document", ...] = ()
+    children: tuple[Document, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -235,9 +238,7 @@ def busybox_tree(binary: str = "/usr/bin/busybox") -> dict[str, Node]:
 
 def applets(binary: str = "/usr/bin/busybox") -> list[str]:
     """The applets that this busybox was built with."""
-    listing = os.popen(f"{binary} --list")  # noqa: S605 - a fixed command of the test machine
-    with listing:
-        return sorted(listing.read().split())
+    return sorted(subprocess.run([binary, "--list"], capture_output=True, text=True, check=True).stdout.split())
 
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh

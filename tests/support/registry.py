@@ -14,12 +14,16 @@ import socket
 import subprocess
 import time
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
+from typing import Self
 
 from tests.support.images import Document, digest
 
 MIRRORED = ("registry.k8s.io", "k8s.gcr.io", "gcr.io/k8s-staging-cri-tools", "docker.io", "public.ecr.aws")
+
+
+_DONE = (200, 201, 202)
 
 
 class Registry:
@@ -47,7 +51,7 @@ class Registry:
         self._process.wait()
         self._log.close()
 
-    def __enter__(self) -> Registry:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,10 +81,11 @@ class Registry:
     def registries_conf(self, path: Path, prefixes: Iterable[str] = MIRRORED) -> Path:
         """Write a registries.conf that maps `prefixes` to this registry, and lets it speak plain http."""
         host = self.address
-        tables = [f'unqualified-search-registries = ["docker.io"]\n\n[[registry]]\nlocation = "{host}"\ninsecure = true\n']
+        locations = {host: host} | {prefix: host + _repository(prefix) for prefix in prefixes}
+        tables = ['unqualified-search-registries = ["docker.io"]\n']
         tables += [
-            f'[[registry]]\nprefix = "{prefix}"\nlocation = "{host}{_repository(prefix)}"\ninsecure = true\n'
-            for prefix in prefixes
+            f'[[registry]]\nprefix = "{prefix}"\nlocation = "{location}"\ninsecure = true\n'
+            for prefix, location in locations.items()
         ]
         path.write_text("\n".join(tables))
         return path
@@ -93,7 +98,7 @@ class Registry:
         self._call("PUT", f"{location.path}?{location.query}&digest={blob_digest}", blob, "application/octet-stream")
 
     def _call(
-        self, method: str, path: str, body: bytes | None = None, kind: str = "", accept: tuple[int, ...] = (200, 201, 202)
+        self, method: str, path: str, body: bytes | None = None, kind: str = "", accept: Container[int] = _DONE
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(self.address, timeout=60)
         headers = {"Content-Type": kind} if kind else {}
@@ -136,7 +141,7 @@ class Registry:
 
 def missing() -> str:
     """What this machine lacks for a registry, "" when nothing."""
-    return "" if shutil.which("docker-registry") else "docker-registry is not installed (Debian package docker-registry)"
+    return "" if shutil.which("docker-registry") else "docker-registry is not installed (Debian package of that name)"
 
 
 def _binary() -> str:
@@ -162,7 +167,8 @@ def _bcrypt(password: str) -> str:
     """The only kind of hash that docker-registry accepts, from the machine's libcrypt (crypt(5))."""
     libcrypt = ctypes.CDLL("libcrypt.so.1")
     libcrypt.crypt.restype = ctypes.c_char_p
-    hashed: bytes = libcrypt.crypt(password.encode(), b"$2y$05$" + base64.b64encode(os.urandom(16))[:22].replace(b"+", b"."))
+    salt = base64.b64encode(os.urandom(16))[:22].replace(b"+", b".")
+    hashed: bytes = libcrypt.crypt(password.encode(), b"$2y$05$" + salt)
     return hashed.decode()
 
 

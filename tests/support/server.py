@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -23,14 +24,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
 
 
-def conflist(name: str, bridge: str, subnet: str, ipam: Path) -> dict[str, Any]:
-    """A bridge network with host ports, its leases in a directory of the test's own."""
+def conflist(name: str, bridge: str, subnet: str, ipam: Path, plugin: str = "bridge") -> dict[str, Any]:
+    """A bridge network with host ports, its leases in a directory of the test's own; `plugin` stands for the bridge."""
     return {
         "cniVersion": "1.0.0",
         "name": name,
         "plugins": [
             {
-                "type": "bridge",
+                "type": plugin,
                 "bridge": bridge,
                 "isGateway": True,
                 "ipMasq": True,
@@ -44,12 +45,16 @@ def conflist(name: str, bridge: str, subnet: str, ipam: Path) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """A server under `base`; `number` (0-99) makes its bridge and subnet its own."""
+    """A server under `base`; `number` (0-99) makes its bridge and subnet its own.
+
+    `config` is laid over the configuration that the harness needs; `plugin` stands for the bridge plugin.
+    """
 
     base: Path
     number: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
     module: Sequence[str] = ("-m", "criserver")
+    plugin: str = "bridge"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,6 +74,11 @@ class Server:
         return f"critest{self.number}"
 
     @property
+    def subnet(self) -> str:
+        """What its pods' addresses begin with; the gateway's ends in 1."""
+        return f"10.231.{self.number}."
+
+    @property
     def ipam(self) -> Path:
         return self.base / "ipam"
 
@@ -83,10 +93,10 @@ class Server:
     def prepare(self) -> None:
         """Write configuration and CNI network."""
         self.conf_dir.mkdir(parents=True, exist_ok=True)
-        network = conflist(self.bridge, self.bridge, f"10.231.{self.number}.0/24", self.ipam)
+        network = conflist(self.bridge, self.bridge, f"{self.subnet}0/24", self.ipam, self.plugin)
         (self.conf_dir / "10-test.conflist").write_text(json.dumps(network))
-        config = {"network": {"conf_dir": str(self.conf_dir)}} | dict(self.config)
-        (self.base / "config.yaml").write_text(yaml.safe_dump(config))
+        more = {"network": {"conf_dir": str(self.conf_dir), **self.config.get("network", {})}}
+        (self.base / "config.yaml").write_text(yaml.safe_dump({**self.config, **more}))
 
     def start(self, env: Mapping[str, str] | None = None) -> None:
         """Start and wait until the socket answers."""
@@ -163,10 +173,14 @@ class Server:
     # What is left, of everything that a pod may take:
 
     def left(self) -> dict[str, list[str]]:
-        """Mounts, processes, leases and directories of pods and containers; empty lists when all is clean."""
+        """Everything that pods, containers and pulls may leave; empty lists when all is clean. Images are no dirt."""
         return {
             "mounts": self.mounts(),
             "processes": [f"{pid} {_comm(pid)}" for pid in self.processes() if _comm(pid) != "conmon-zygote"],
+            "links": [path.name for path in Path(f"/sys/class/net/{self.bridge}/brif").glob("*")],
+            "rules": self.rules(),
+            "rows": self.rows(),
+            "pulls": self.pulls(),
             "leases": [path.name for path in self.ipam.rglob("10.*")],
             "directories": [str(path) for part in ("sandboxes", "containers") for path in (self.state / part).glob("*")]
             + [str(path) for path in (self.root / "containers").glob("*")],
@@ -182,29 +196,59 @@ class Server:
 
     def processes(self) -> list[int]:
         """The zygote, monitors, pod inits and container processes of this server."""
+        ids = self.ids()
         return sorted(
-            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._ours(entry)
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._ours(entry, ids)
         )
+
+    def rules(self) -> list[str]:
+        """Packet filter rules that speak of its pods: masquerading and host ports."""
+        done = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)
+        marks = {self.subnet, *self.ids()}
+        return [line for line in done.stdout.splitlines() if any(mark in line for mark in marks)]
+
+    def rows(self) -> list[str]:
+        """Rows of pods, containers, unfinished steps and image leases, looked at behind the server's back."""
+        return [
+            " ".join(map(str, row))
+            for query in (
+                "SELECT 'sandbox', id, state FROM sandboxes",
+                "SELECT 'container', id, state FROM containers",
+                "SELECT 'journal', operation, subject, step FROM journal",
+                "SELECT 'lease', image_id, holder FROM image_leases",
+            )
+            for row in self._query(query)
+        ]
+
+    def pulls(self) -> list[str]:
+        """Directories of pulls that run or were cut off, and layers without a row."""
+        layers = {str(number) for (number,) in self._query("SELECT number FROM layers WHERE ready")}
+        strays = [path for path in (self.root / "layers").glob("*") if path.name not in layers]
+        return [str(path) for path in (*strays, *(self.root / "tmp").glob("*"))]
+
+    def _query(self, query: str) -> list[tuple[Any, ...]]:
+        if not (self.root / "criserver.db").exists():
+            return []
+        connection = sqlite3.connect(f"file:{self.root}/criserver.db?mode=ro", uri=True)
+        with contextlib.closing(connection):
+            return connection.execute(query).fetchall()
 
     def cgroups(self) -> list[str]:
         """Cgroups of this server's pods."""
-        found = []
+        found, ids = [], self.ids()
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             fields = line.split()
             if fields[fields.index("-") + 1] in ("cgroup", "cgroup2"):
                 for directory, names, _ in os.walk(fields[4]):
-                    found += [os.path.join(directory, name) for name in names if self._known(name)]
+                    found += [os.path.join(directory, name) for name in names if _speaks(name, ids)]
         return found
-
-    def _known(self, name: str) -> bool:
-        return any(part in name for part in self.ids())
 
     def ids(self) -> set[str]:
         """Every id that this server's log speaks of."""
         words = self.log.read_text(errors="replace").replace("=", " ").split() if self.log.exists() else []
         return {word for word in words if len(word) == 64 and all(c in "0123456789abcdef" for c in word)}
 
-    def _ours(self, entry: Path) -> bool:
+    def _ours(self, entry: Path, ids: set[str]) -> bool:
         try:
             if self.process is not None and entry.name == str(self.process.pid):
                 return False
@@ -212,7 +256,11 @@ class Server:
             command = (entry / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             return False
-        return str(self.state) in command or any(part in cgroups for part in self.ids())
+        return str(self.state) in command or _speaks(cgroups, ids)
+
+
+def _speaks(text: str, ids: set[str]) -> bool:
+    return any(part in text for part in ids)
 
 
 def _comm(pid: int) -> str:

@@ -38,7 +38,6 @@ from criserver.spec import (
     ResolvedDevice,
     ResolvedMount,
     Rlimit,
-    SandboxFiles,
     SourcePropagation,
     SpecWish,
 )
@@ -101,151 +100,188 @@ def mounting(mount: Mount, wish: SpecWish | None = None, **resolved: Any) -> Spe
     return replace(wish, mounts=(ResolvedMount(mount, mount.host_path or "/image", **resolved),))
 
 
-NASTY = st.one_of(
+Bad = st.SearchStrategy[Any]
+
+NASTY: Bad = st.one_of(
     st.text(max_size=12),
     st.sampled_from(["", "/", "..", "/../etc", "a\0b", "a\nb", "\ud800", "/proc", "//x", "=", ":", "root", "0", "-1"]),
 )
-NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, 1, 2, 1000, 100000, 1 << 26]))
-PATHS = st.one_of(NASTY, st.sampled_from(["/a", "/a/b", "/dev", "/dev/x", "/sys", "/proc/meminfo", "/etc/hosts"]))
+"""Text that breaks what trusts it."""
+
+EXTREME: Bad = st.integers(-(2**63), 2**64)
+NONE: Bad = st.nothing()
+"""In place of the two above: only what has a meaning."""
+
+KINDS = ("net", "ipc", "uts", "pid", "user")
+
+
+def _of(*good: Any, bad: Bad = NONE) -> st.SearchStrategy[Any]:
+    return st.one_of(st.sampled_from(good), bad)
 
 
 def _few(of: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[Any]:
-    return st.lists(of, max_size=most).map(tuple)
+    return st.lists(of, max_size=most, unique_by=repr).map(tuple)
 
 
-def _modes() -> st.SearchStrategy[NamespaceMode]:
-    return st.sampled_from(NamespaceMode)
+def _namespaces(text: Bad) -> st.SearchStrategy[NamespaceOptions]:
+    shared = _of(NamespaceMode.POD, NamespaceMode.NODE, bad=_if(text, st.sampled_from(NamespaceMode)))
+    pid = _of(
+        NamespaceMode.CONTAINER, NamespaceMode.NODE, NamespaceMode.TARGET, bad=_if(text, st.just(NamespaceMode.POD))
+    )
+    mappings = _few(st.builds(IdMapping, *[st.integers(0, 2**32)] * 3), 2)
+    userns = _of(None, bad=_if(text, st.builds(UserNamespace, st.sampled_from(NamespaceMode), mappings, mappings)))
+    return st.builds(NamespaceOptions, shared, pid, shared, st.just(""), userns)
 
 
-MAPPINGS = _few(st.builds(IdMapping, st.integers(0, 2**32), st.integers(0, 2**32), st.integers(0, 2**32)), 2)
-NAMESPACES = st.builds(
-    NamespaceOptions,
-    _modes(),
-    _modes(),
-    _modes(),
-    NASTY,
-    st.one_of(st.none(), st.just(MAPPED), st.builds(UserNamespace, _modes(), MAPPINGS, MAPPINGS)),
-)
-PROFILES = st.one_of(st.none(), st.builds(SecurityProfile, st.sampled_from(ProfileType), NASTY))
-CAPABILITIES = _few(st.one_of(st.sampled_from(["ALL", "NET_ADMIN", "CAP_SYS_ADMIN", "chown"]), NASTY))
-SELINUX = st.one_of(st.none(), st.builds(SelinuxOptions, NASTY, NASTY, NASTY, NASTY))
-SECURITY = st.builds(
-    ContainerSecurity,
-    namespace_options=NAMESPACES,
-    capabilities=st.builds(Capabilities, CAPABILITIES, CAPABILITIES, st.one_of(st.just(()), CAPABILITIES)),
-    privileged=st.booleans(),
-    selinux=SELINUX,
-    run_as_user=st.one_of(st.none(), st.integers(0, 70000)),
-    readonly_rootfs=st.booleans(),
-    no_new_privs=st.booleans(),
-    masked_paths=_few(PATHS),
-    readonly_paths=_few(PATHS),
-    seccomp=PROFILES,
-    apparmor=PROFILES,
-)
-RESOURCES = st.builds(
-    LinuxResources,
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    NUMBERS,
-    st.integers(-1100, 1100),
-    st.one_of(NASTY, st.just("0-1")),
-    st.one_of(NASTY, st.just("0")),
-    _few(st.builds(HugepageLimit, st.one_of(NASTY, st.just("2MB")), st.integers(0, 2**64))),
-    st.dictionaries(st.one_of(NASTY, st.just("memory.high")), NASTY, max_size=2),
-)
-MOUNTS = st.builds(
-    Mount,
-    PATHS,
-    PATHS,
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from(Propagation),
-    st.one_of(st.just(()), MAPPINGS),
-    st.one_of(st.just(()), MAPPINGS),
-    st.booleans(),
-    st.one_of(st.none(), st.just(ImageSpec("i"))),
-    NASTY,
-    _few(st.one_of(st.sampled_from(["noexec", "ro", "rw"]), NASTY), 2),
-)
-DEVICES = st.builds(
-    ResolvedDevice,
-    st.builds(Device, PATHS, PATHS, st.one_of(st.sampled_from(["r", "rwm"]), NASTY)),
-    st.builds(HostDevice, PATHS, st.sampled_from("cbp"), st.integers(0, 4095), st.integers(0, 4095)),
-)
-IMAGES = st.builds(
-    ImageDefaults, NASTY, _few(st.one_of(NASTY, st.just("A=b"))), _few(NASTY), _few(NASTY), PATHS, NASTY, _few(PATHS)
-)
-HOSTS = st.builds(
-    HostFacts,
-    cgroup_v2=st.booleans(),
-    capabilities=st.sets(st.sampled_from(ALL)).map(frozenset),
-    oom_score_adj=st.integers(-1000, 1000),
-    machine=st.sampled_from(["x86_64", "aarch64", "s390x", "mips"]),
-    seccomp=st.booleans(),
-    apparmor_profiles=st.one_of(st.none(), st.just(frozenset({"known"}))),
-    apparmor_default=st.sampled_from(["", "known", "unknown"]),
-    selinux=st.booleans(),
-    swap_accounting=st.booleans(),
-    hugepage_sizes=st.sampled_from([frozenset(), frozenset({"2MB"})]),
-    devices=st.just((NULL, FUSE, DISK)),
-    recursive_read_only=st.booleans(),
-    idmapped_mounts=st.booleans(),
-)
-POLICIES = st.builds(
-    Policy,
-    default_env=_few(NASTY, 1),
-    rlimits=_few(st.builds(Rlimit, st.one_of(st.just("RLIMIT_NOFILE"), NASTY), NUMBERS, NUMBERS), 1),
-    pids_limit=st.integers(-1, 100),
-    minimum_memory=st.integers(0, 1 << 25),
-    umask=st.one_of(st.none(), st.integers(0, 0o777)),
-    allowed_annotations=st.sets(NASTY, max_size=2).map(frozenset),
-    privileged_without_host_devices=st.booleans(),
-    device_ownership_from_security_context=st.booleans(),
-)
+def _if(bad: Bad, then: Bad) -> Bad:
+    """`then` where bad values are wanted at all."""
+    return NONE if bad.is_empty else then
+
+
+def _security(text: Bad, options: st.SearchStrategy[NamespaceOptions]) -> st.SearchStrategy[ContainerSecurity]:
+    names = _few(_of("ALL", "NET_ADMIN", "CAP_SYS_ADMIN", "chown", bad=text))
+    paths = _few(_of("/proc/kcore", "/sys/firmware", "/etc", "/none", bad=text))
+    default, unconfined = SecurityProfile(), SecurityProfile(ProfileType.UNCONFINED)
+    bad_profile = _if(text, st.builds(SecurityProfile, st.sampled_from(ProfileType), text))
+    return st.builds(
+        ContainerSecurity,
+        namespace_options=options,
+        capabilities=st.builds(Capabilities, names, names, _if(text, names) | st.just(())),
+        privileged=st.booleans(),
+        selinux=_of(None, bad=_if(text, st.builds(SelinuxOptions, text, text, text, text))),
+        readonly_rootfs=st.booleans(),
+        no_new_privs=st.booleans(),
+        masked_paths=paths,
+        readonly_paths=paths,
+        seccomp=_of(None, default, unconfined, bad=bad_profile),
+        apparmor=_of(None, unconfined, bad=bad_profile),
+    )
+
+
+def _resources(text: Bad, number: Bad) -> st.SearchStrategy[LinuxResources]:
+    memory = _of(0, 64 << 20, 256 << 20, bad=number)
+    pages = st.builds(HugepageLimit, _of("2MB", "1GB", bad=text), _of(0, bad=number))
+    return st.builds(
+        LinuxResources,
+        _of(0, 100_000, 10_000, bad=number),
+        _of(0, -1, 1000, 50_000, bad=number),
+        _of(0, 2, 1024, 262144, bad=number),
+        memory,
+        _of(0, bad=number),
+        _of(0, 100, 1000, -998, bad=number),
+        _of("", "0", bad=text),
+        _of("", "0", bad=text),
+        _few(pages, 2),
+        _if(text, st.dictionaries(text, text, max_size=2)) | st.just({}),
+    )
+
+
+def _mounts(text: Bad, sources: tuple[str, ...]) -> st.SearchStrategy[ResolvedMount]:
+    where = _of("/a", "/a/b", "/dev/shm", "/sys", "/proc/meminfo", "/etc/hosts", "/usr/share/x", bad=text)
+    readonly = st.booleans()
+    mount = st.builds(
+        Mount,
+        where,
+        _of(*sources, bad=text),
+        readonly,
+        st.booleans(),
+        _of(Propagation.PRIVATE, bad=_if(text, st.sampled_from(Propagation))),
+        recursive_read_only=_of(False, bad=_if(text, st.booleans())),
+        image=_of(None, bad=_if(text, st.just(ImageSpec("i")))),
+        mount_options=_few(_of("noexec", "nosuid", "nodev", "noatime", bad=text), 2),
+    )
+    return st.builds(lambda m, p: ResolvedMount(m, m.host_path, p), mount, st.sampled_from(SourcePropagation))
+
+
+def _devices(text: Bad, number: Bad) -> st.SearchStrategy[ResolvedDevice]:
+    asked = st.builds(Device, _of("/dev/f", "/dev/x/y", bad=text), st.just("/dev/fuse"), _of("r", "rwm", bad=text))
+    odd = _if(text, st.builds(HostDevice, text, st.sampled_from("cbp"), number, number))
+    return st.builds(ResolvedDevice, asked, _of(FUSE, NULL, bad=odd))
+
+
+def _host(text: Bad) -> st.SearchStrategy[HostFacts]:
+    return st.builds(
+        HostFacts,
+        cgroup_v2=st.booleans(),
+        capabilities=st.sets(st.sampled_from(ALL)).map(frozenset),
+        oom_score_adj=st.integers(-1000, 1000),
+        machine=_of("x86_64", "aarch64", "s390x", bad=text),
+        seccomp=_of(True, bad=_if(text, st.booleans())),
+        apparmor_profiles=_of(None, frozenset({"known"}), bad=NONE),
+        apparmor_default=_of("known", bad=text),
+        selinux=st.booleans(),
+        swap_accounting=st.booleans(),
+        hugepage_sizes=_of(frozenset(), frozenset({"2MB"})),
+        devices=st.just((NULL, FUSE, DISK)),
+        recursive_read_only=st.booleans(),
+        idmapped_mounts=st.booleans(),
+    )
+
+
+def _policy(text: Bad, number: Bad) -> st.SearchStrategy[Policy]:
+    return st.builds(
+        Policy,
+        default_env=_few(_of("A=b", bad=text), 1),
+        rlimits=_few(st.builds(Rlimit, _of("RLIMIT_NOFILE", bad=text), _of(64, bad=number), _of(1024, bad=number)), 1),
+        pids_limit=_of(0, 100, bad=number),
+        umask=_of(None, 0o22, 0o777),
+        allowed_annotations=st.sets(_of("x.io/y", bad=text), max_size=2).map(frozenset),
+        privileged_without_host_devices=st.booleans(),
+        device_ownership_from_security_context=st.booleans(),
+    )
 
 
 @st.composite
-def hostile_wishes(draw: st.DrawFn) -> SpecWish:
-    """Anything that the types allow, with values that break what trusts them."""
-    mounts = draw(_few(MOUNTS))
+def wishes(
+    draw: st.DrawFn, *, hostile: bool, host: HostFacts | None = None, sources: tuple[str, ...] = ("/srv", "/etc/hosts")
+) -> SpecWish:
+    """All that a request can say: `hostile` with anything that the types allow, else only what has a meaning.
+
+    `sources` are the host paths that mounts may take, `host` the facts of a real host.
+    """
+    text, number = (NASTY, EXTREME) if hostile else (NONE, NONE)
+    options = draw(_namespaces(text))
+    pod = options if not hostile else draw(st.one_of(st.just(options), _namespaces(text)))
+    security = draw(_security(text, st.just(options)))
+    mounts = draw(_few(_mounts(text, sources)))
+    devices = draw(_few(_devices(text, number)))
     config = ContainerConfig(
-        metadata=ContainerMetadata(draw(NASTY)),
-        image=ImageSpec(draw(NASTY)),
-        command=draw(_few(st.one_of(NASTY, st.just("/bin/true")))),
-        args=draw(_few(NASTY)),
-        working_dir=draw(PATHS),
-        envs=draw(_few(st.tuples(st.one_of(NASTY, st.just("HOME")), NASTY))),
-        mounts=mounts,
-        annotations=draw(st.dictionaries(NASTY, NASTY, max_size=2)),
+        metadata=ContainerMetadata(draw(_of("web", bad=text))),
+        image=ImageSpec(draw(_of("example.org/web", bad=text))),
+        command=draw(_of(("/bin/true",), ("/bin/sh", "-c"), bad=_if(text, _few(text)))),
+        args=draw(_few(_of("a", "ü", "new\nline", bad=text))),
+        working_dir=draw(_of("", "/", "/tmp", bad=text)),
+        envs=draw(_few(st.tuples(_of("A", "HOME", bad=text), _of("b", "", "/x=y", bad=text)))),
+        mounts=tuple(resolved.mount for resolved in mounts),
+        devices=tuple(resolved.device for resolved in devices),
+        annotations=draw(st.dictionaries(_of("x.io/y", "org.systemd.property.X", bad=text), _of("z", bad=text))),
         tty=draw(st.booleans()),
-        resources=draw(st.one_of(st.just(LinuxResources()), RESOURCES)),
-        security=draw(SECURITY),
+        resources=draw(_resources(text, number)),
+        security=security,
     )
-    pod = SandboxSecurity(draw(NAMESPACES), draw(SELINUX), privileged=draw(st.booleans()))
-    sources = draw(_few(st.sampled_from(SourcePropagation), len(mounts)))
+    allowed = security.privileged or draw(st.booleans())
+    image = st.builds(
+        ImageDefaults, _of("", bad=text), _few(_of("A=b", "NO", bad=text)), _few(_of("/init", bad=text)), st.just(())
+    )
     return SpecWish(
         container_id="c1",
         sandbox_id="s1",
         config=config,
-        sandbox=SandboxConfig(PodMetadata(draw(NASTY), draw(NASTY), "ns"), security=pod),
-        image=draw(IMAGES),
+        sandbox=SandboxConfig(
+            PodMetadata(draw(_of("pod", bad=text)), "uid", "ns"), security=SandboxSecurity(pod, privileged=allowed)
+        ),
+        image=draw(image),
         rootfs="/rootfs",
         cgroups_path="/pods/c1",
-        user=draw(st.builds(ProcessUser, st.integers(0, 70000), st.integers(0, 70000), _few(st.integers(0, 70000)))),
-        home=draw(PATHS),
-        hostname=draw(NASTY),
-        namespaces=draw(
-            st.sampled_from([{}, {kind: f"/run/ns/{kind}" for kind in ("net", "ipc", "uts", "pid", "user")}])
-        ),
-        files=draw(st.sampled_from([SandboxFiles(), SandboxFiles("/h", "/r", "/n", "/shm")])),
-        mounts=tuple(ResolvedMount(m, m.host_path, s) for m, s in zip(mounts, sources, strict=False)),
-        volumes=draw(_few(st.tuples(PATHS, st.just("/volume")))),
-        devices=draw(_few(DEVICES)),
-        seccomp_localhost=draw(st.sampled_from([None, {}, {"defaultAction": "SCMP_ACT_ALLOW"}, {"defaultAction": 3}])),
-        selinux_level=draw(st.sampled_from(["", "s0:c1,c2"])),
-        host=draw(HOSTS),
-        policy=draw(POLICIES),
+        user=draw(st.builds(ProcessUser, _of(0, 1000), _of(0, 5), _few(_of(0, 5, 7)))),
+        home=draw(_of("", "/root", bad=text)),
+        hostname=draw(_of("", "pod", bad=text)),
+        namespaces=draw(_of({kind: f"/run/ns/{kind}" for kind in KINDS}, bad=_if(text, st.just({})))),
+        mounts=mounts,
+        volumes=draw(_few(st.tuples(_of("/v", "/a", bad=text), st.sampled_from(sources[:1])), 2)),
+        devices=devices,
+        seccomp_localhost=draw(_of(None, bad=_if(text, st.sampled_from([{}, {"defaultAction": 3}])))),
+        selinux_level=draw(_of("", "s0:c1,c2")),
+        host=host or draw(_host(text)),
+        policy=draw(_policy(text, number)),
     )

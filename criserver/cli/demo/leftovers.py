@@ -28,7 +28,7 @@ def remove(directories: Sequence[str], left: list[str]) -> None:
 
 
 def report_processes(config: Config, left: list[str]) -> None:
-    """Add to `left` the processes that work in the state directory still: of pods that are not the demo's, or astray."""
+    """Add to `left` the processes that work in the state directory still: of other pods than the demo's, or astray."""
     for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline") as file:

@@ -62,8 +62,8 @@ class DemoServer:
         deadline = time.monotonic() + 0.5  # the answer can overtake the line
         while not (found := self._log.stages.get(rpc, "")) and time.monotonic() < deadline:
             time.sleep(0.005)
-        parts = [part.rsplit(":", 1) for part in found.split(",") if ":" in part]
-        return " · ".join(f"{name} {took.removesuffix('ms')} ms".replace(" ", "\N{NO-BREAK SPACE}") for name, took in parts)
+        parts = [part.replace(":", " ").replace("ms", " ms") for part in found.split(",") if part]
+        return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
     def follow_log(self, terminal: Terminal) -> None:
         """From now on show each line of the log."""

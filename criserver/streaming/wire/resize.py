@@ -43,10 +43,8 @@ def _size(text: bytes) -> TerminalSize | None:
     if len(text) > MAX_OBJECT:
         return None
     try:
-        fields = json.loads(text)
+        fields = json.loads(text)  # a dict: JSON that ends in a brace is nothing else
     except ValueError:
-        return None
-    if not isinstance(fields, dict):
         return None
     sides = {name.lower(): value for name, value in fields.items()}
     width, height = sides.get("width", 0), sides.get("height", 0)

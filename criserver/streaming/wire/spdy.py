@@ -5,8 +5,9 @@ that stream; what it does wrong to the connection raises RemoteProtocolError, wh
 machine stays broken.
 
 Where the peers differ from the draft, the peers are followed: flow control is off unless asked for (spdystream never
-sends WINDOW_UPDATE: keeping its windows would hang every transfer at 64 KiB), no pseudo headers are required, and data
-for a stream that is no longer there is dropped in silence, since it may have been under way.
+sends WINDOW_UPDATE: keeping its windows would hang every transfer at 64 KiB), no pseudo headers are required, streams
+that nobody may reply to are refused, and data for a stream that is over is dropped in silence, since it may have been
+under way.
 """
 
 from __future__ import annotations
@@ -216,15 +217,14 @@ class SpdyConnection:
         if self._going_away:
             return
         self._streams.seen(stream_id)
-        if self._streams.peer_open >= self._limits.max_streams:
+        if self._streams.peer_open >= self._limits.max_streams or Flag.UNIDIRECTIONAL in frame.flags:
             self._events.append(Answer(frames.rst_stream(stream_id, Reset.REFUSED_STREAM)))
             return
         fin = Flag.FIN in frame.flags
-        stream = self._streams.add_of_peer(stream_id, fin=fin, unidirectional=Flag.UNIDIRECTIONAL in frame.flags)
+        self._streams.add_of_peer(stream_id, fin=fin)
         if self._flow is not None:
             self._flow.open(stream_id)
         self._events.append(StreamOpened(stream_id, frame.headers, fin))
-        self._forget_if_done(stream_id, stream)
 
     def _on_syn_reply(self, frame: frames.SynReply) -> None:
         fin = Flag.FIN in frame.flags

@@ -49,7 +49,7 @@ class FrameType(IntEnum):
 
 
 class Flag(IntFlag):
-    """Frame flags; FIN ends the sender's half of the stream, UNIDIRECTIONAL (SYN_STREAM alone) the receiver's."""
+    """Frame flags; FIN ends the sender's half of a stream; UNIDIRECTIONAL (SYN_STREAM alone) allows no reply."""
 
     NONE = 0
     FIN = 1

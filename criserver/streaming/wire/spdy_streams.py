@@ -59,9 +59,9 @@ def opened_here(*, fin: bool) -> Stream:
     return Stream(sending=Half.CLOSED if fin else Half.OPEN, receiving=Half.WAITING)
 
 
-def opened_by_peer(*, fin: bool, unidirectional: bool) -> Stream:
+def opened_by_peer(*, fin: bool) -> Stream:
     """A stream just after the peer's SYN_STREAM."""
-    return Stream(sending=Half.CLOSED if unidirectional else Half.WAITING, receiving=Half.CLOSED if fin else Half.OPEN)
+    return Stream(sending=Half.WAITING, receiving=Half.CLOSED if fin else Half.OPEN)
 
 
 class Streams:
@@ -113,11 +113,10 @@ class Streams:
             )
         self._last_of_peer = stream_id
 
-    def add_of_peer(self, stream_id: int, *, fin: bool, unidirectional: bool) -> Stream:
+    def add_of_peer(self, stream_id: int, *, fin: bool) -> None:
         """Add a stream that the peer opened."""
-        self._by_id[stream_id] = opened_by_peer(fin=fin, unidirectional=unidirectional)
+        self._by_id[stream_id] = opened_by_peer(fin=fin)
         self._peer_open += 1
-        return self._by_id[stream_id]
 
     def forget(self, stream_id: int) -> None:
         """Drop a stream that is over."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from wsproto import events as ws
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.frame_protocol import CloseReason, ParseFailed
+from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError as WsLocalProtocolError
 
 from criserver.streaming.wire.machine import (
@@ -78,10 +78,7 @@ class WebSocketConnection:
         while not self._events:
             if self._ended:
                 return NEED_DATA
-            try:
-                event = next(self._ws.events(), None)
-            except ParseFailed as exc:
-                raise self.fail(exc.code, f"WebSocket: {exc}") from exc
+            event = next(self._ws.events(), None)
             if event is None:
                 return NEED_DATA
             self._translate(event)
@@ -120,7 +117,7 @@ class WebSocketConnection:
     def _send(self, event: ws.Event) -> bytes:
         try:
             return self._ws.send(event)
-        except WsLocalProtocolError as exc:
+        except (WsLocalProtocolError, ValueError) as exc:
             raise LocalProtocolError(f"WebSocket is {self._ws.state.name}: {exc}") from exc
 
     def _translate(self, event: ws.Event) -> None:
@@ -132,10 +129,7 @@ class WebSocketConnection:
         elif isinstance(event, ws.Pong):
             self._events.append(PongReceived(bytes(event.payload)))
         elif isinstance(event, ws.CloseConnection):
-            self._ended = True
-            if self._ws.state is ConnectionState.REMOTE_CLOSING:
-                self._events.append(Answer(self._send(event.response())))
-            self._events.append(CloseReceived(int(event.code), event.reason or ""))
+            self._on_close(event)
 
     def _on_message(self, event: ws.BytesMessage | ws.TextMessage) -> None:
         first, last = not self._in_message, event.message_finished
@@ -144,3 +138,12 @@ class WebSocketConnection:
         data = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
         if data or first or last:
             self._events.append(MessagePiece(data, first, last, text))
+
+    def _on_close(self, event: ws.CloseConnection) -> None:
+        # A close that moved no state is wsproto's word for a frame that it cannot parse.
+        if self._ws.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+            raise self.fail(event.code, f"WebSocket: {event.reason}")
+        self._ended = True
+        if self._ws.state is ConnectionState.REMOTE_CLOSING:
+            self._events.append(Answer(self._send(event.response())))
+        self._events.append(CloseReceived(int(event.code), event.reason or ""))

@@ -37,4 +37,4 @@ async def test_disk_full(
         with pytest.raises(ResourceExhausted, match=r"[Nn]o space left"):
             await server.images.pull(f"registry.k8s.io/full-{name}:1")
         server.assert_empty()
-        assert await server.images.pull("registry.k8s.io/small:1")
+        await server.images.pull("registry.k8s.io/small:1")

@@ -63,11 +63,11 @@ async def test_two_dots_in_a_name_are_refused(layers: LayerDirectory, name: str)
     assert not (Path(layers.root) / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["/etc/absolute", "//etc/absolute", "./etc/absolute", "etc//absolute", "etc/./absolute"])
+@pytest.mark.parametrize("name", ["/etc/abs", "//etc/abs", "./etc/abs", "etc//abs", "etc/./abs", "./etc/./abs"])
 async def test_names_are_relative_to_the_layer(layers: LayerDirectory, name: str) -> None:
     _, tree = await unpack(layers, tar({name: file("x")}))
-    assert (tree / "etc/absolute").read_text() == "x"
-    assert not Path("/etc/absolute").exists()
+    assert (tree / "etc/abs").read_text() == "x"
+    assert not os.path.lexists("/etc/abs")
 
 
 async def test_writing_through_a_link_stays_inside(layers: LayerDirectory, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.images import ARCHITECTURE, busybox_tree, file, image, index,
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> Node:  # type: ignore[misc] - a generator fixture
+async def server(tmp_path: Path) -> AsyncIterator[Node]:
     async with node(tmp_path / "root") as running:
         yield running
 
@@ -48,11 +49,16 @@ async def test_a_name_that_is_a_tag_alone_names_nothing(server: Node, tmp_path: 
     assert server.images.resolve(loaded.id) == loaded
 
 
+def write_docker_archive(directory: Path, name: str) -> str:
+    layout = write_layout(directory / "layout", {"x": image({"a": file("a")})})
+    path = f"{directory}/docker.tar"
+    subprocess.run(["skopeo", "copy", "--quiet", f"oci:{layout}:x", f"docker-archive:{path}:{name}"], check=True)
+    return path
+
+
 async def test_docker_archive(server: Node, tmp_path: Path) -> None:
-    layout = write_layout(tmp_path / "layout", {"x": image({"a": file("a")})})
-    target = f"docker-archive:{tmp_path}/docker.tar:example.org/docker:1"
-    subprocess.run(["skopeo", "copy", "--quiet", f"oci:{layout}:x", target], check=True)
-    (loaded,) = await server.images.load(f"{tmp_path}/docker.tar")
+    archive = write_docker_archive(tmp_path, "example.org/docker:1")
+    (loaded,) = await server.images.load(archive)
     assert loaded.repo_tags == ("example.org/docker:1",)
     assert (server.tree(loaded.id) / "a").read_text() == "a"
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
+import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +38,7 @@ from tests.support.images import (
 )
 from tests.support.registry import Registry
 
-SECRET = "s3cret-word"  # noqa: S105
+SECRET = "s3cret-word"
 
 
 async def test_a_short_name_gets_the_defaults_of_docker(server: Node) -> None:
@@ -196,7 +200,7 @@ async def test_credentials(private: Registry, tmp_path: Path, caplog: pytest.Log
             assert (await server.images.pull(name, Credentials(auth=auth))).repo_tags == (name,)
             await server.images.remove(name)
             address = f"https://{private.address}/v1/"
-            assert await server.images.pull(name, Credentials("joe", SECRET, server_address=address))
+            await server.images.pull(name, Credentials("joe", SECRET, server_address=address))
             with pytest.raises(Unauthenticated):
                 await server.images.pull(name)  # being here is no right to it
             assert server.workspaces() == set()
@@ -208,35 +212,40 @@ async def test_the_configured_auth_file_is_for_pulls_without_credentials(private
         private.push("small", image({"a": file("x")}), "1")
         conf = private.registries_conf(tmp_path / "private.conf", [])
         auth_file = tmp_path / "auth.json"
-        auth_file.write_text('{"auths": {"%s": {"auth": "am9lOnMzY3JldC13b3Jk"}}}' % private.address)
+        auth_file.write_text(json.dumps({"auths": {private.address: {"auth": "am9lOnMzY3JldC13b3Jk"}}}))
         async with node(tmp_path / "root", conf, auth_file=auth_file) as server:
-            assert await server.images.pull(f"{private.address}/small:1")
+            await server.images.pull(f"{private.address}/small:1")
             with pytest.raises(Unauthenticated):
                 await server.images.pull(f"{private.address}/small:1", Credentials("joe", "wrong"))
 
 
 async def test_no_credential_is_seen_on_a_command_line(private: Registry, tmp_path: Path) -> None:
     seen: list[bytes] = []
+    ended = threading.Event()
 
-    async def watch() -> None:
-        while True:
+    def watch() -> None:
+        while not ended.wait(0.005):
             for directory in Path("/proc").iterdir():
-                if directory.name.isdecimal():
-                    try:
+                with contextlib.suppress(OSError):
+                    if directory.name.isdecimal():
                         seen.append((directory / "cmdline").read_bytes() + (directory / "environ").read_bytes())
-                    except OSError:
-                        continue
-            await asyncio.sleep(0.005)
 
     with private:
         private.push("small", image({"a": file("x")}), "1")
         conf = private.registries_conf(tmp_path / "private.conf", [])
         async with node(tmp_path / "root", conf) as server:
-            watcher = asyncio.create_task(watch())  # noqa: TID251
-            await server.images.pull(f"{private.address}/small:1", Credentials("joe", SECRET))
-            watcher.cancel()
+            watching = asyncio.to_thread(watch)
+            pulling = server.images.pull(f"{private.address}/small:1", Credentials("joe", SECRET))
+            await asyncio.gather(watching, _then(pulling, ended.set))
     assert any(b"skopeo" in each and b"inspect" in each for each in seen)
     assert not any(SECRET.encode() in each for each in seen)
+
+
+async def _then(first: Awaitable[object], then: Callable[[], None]) -> None:
+    try:
+        await first
+    finally:
+        then()
 
 
 async def test_a_missing_tag_and_a_missing_repository(server: Node) -> None:
@@ -297,7 +306,7 @@ async def test_a_layer_that_is_not_the_one_its_config_promises(server: Node, reg
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 async def test_a_truncated_layer(server: Node, registry: Registry, compression: str) -> None:
     layer = tar({"data": file(os.urandom(1 << 20))})
-    cut = compress(layer, compression)[: 700_000]
+    cut = compress(layer, compression)[:700_000]
     config = {"architecture": ARCHITECTURE, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}
     registry.push(f"cut-{compression}", assemble(config, [cut], compression), "1")
     with pytest.raises(DataLoss, match="truncated"):

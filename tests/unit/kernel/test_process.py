@@ -63,7 +63,8 @@ async def test_stdin_is_empty_by_default() -> None:
 async def test_ignored_signals_are_default_again() -> None:
     # Python ignores SIGPIPE; a program that inherits that goes on writing when its reader has gone.
     done = await run(["grep", "SigIgn", "/proc/self/status"])
-    assert done.stdout == b"SigIgn:\t0000000000000000\n"
+    ignored = int(done.stdout.split()[1], 16)
+    assert ignored & ~(0b11 << 31) == 0  # 32 and 33 are glibc's own, which posix_spawn always ignores
 
 
 async def test_output_is_bounded() -> None:
@@ -75,7 +76,7 @@ async def test_working_directory_and_passed_descriptor(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content")
     fd = os.open(tmp_path / "file", os.O_RDONLY)
     try:
-        done = await run(["sh", "-c", f"pwd; cat <&{fd}"], cwd=str(tmp_path), pass_fds=(fd,))
+        done = await run(["sh", "-c", f"pwd; cat /dev/fd/{fd}"], cwd=str(tmp_path), pass_fds=(fd,))
     finally:
         os.close(fd)
     assert done.stdout.decode() == f"{tmp_path}\ncontent"

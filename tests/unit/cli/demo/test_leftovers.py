@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,8 +40,10 @@ def test_processes_of_the_state_directory_are_told(tmp_path: Path) -> None:
     left: list[str] = []
     leftovers.report_processes(config(tmp_path), left)
     assert left == []
-    with subprocess.Popen(["sleep", "60", f"{tmp_path}/state/x"], stderr=subprocess.DEVNULL) as process:
-        left = []
+    command = [sys.executable, "-c", "print(flush=True); input()", f"{tmp_path}/state/x"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # /proc shows no command until it runs
         leftovers.report_processes(config(tmp_path), left)
         process.kill()
     assert [text.split(":")[0] for text in left] == [f"process {process.pid}"]

@@ -71,7 +71,7 @@ def story(events: Iterable[Any]) -> list[tuple[Any, ...]]:
         key = (name, *values.values())
         if told and told[-1][:-1] == key and not first:
             told[-1] = (*key, told[-1][-1] + data)
-        elif data or first or last:
+        elif data or first:
             told.append((*key, data))
         if last:
             told.append((*key, "end"))
@@ -111,14 +111,20 @@ def damaged(seed: bytes, chance: random.Random) -> bytes:
 
 def survives(machine: Machine, data: bytes, size: int) -> RemoteProtocolError | None:
     for piece in cut(data, size):
-        try:
-            feed(machine, piece)
-        except RemoteProtocolError as first:
-            assert isinstance(first.farewell, bytes)
-            try:
-                machine.next_event()
-            except RemoteProtocolError as second:
-                assert str(second) == str(first)
-                return first
-            raise AssertionError(f"went on after {first}") from first
+        error = error_of(machine, piece)
+        if error is not None:
+            again = error_of(machine, b"")
+            assert again is not None, f"went on after {error}"
+            assert str(again) == str(error)
+            return error
+    return None
+
+
+def error_of(machine: Machine, data: bytes) -> RemoteProtocolError | None:
+    try:
+        if data:
+            machine.receive_data(data)
+        drain(machine)
+    except RemoteProtocolError as error:
+        return error
     return None

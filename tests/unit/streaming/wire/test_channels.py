@@ -23,7 +23,9 @@ def client(encoding: Encoding = Encoding.BINARY) -> ChannelConnection:
 
 
 @pytest.mark.parametrize("encoding", Encoding)
-@given(sends=st.lists(st.tuples(st.integers(0, COUNT - 1), st.binary(min_size=1, max_size=300))), size=st.integers(1, 9))
+@given(
+    sends=st.lists(st.tuples(st.integers(0, COUNT - 1), st.binary(min_size=1, max_size=300))), size=st.integers(1, 9)
+)
 def test_what_is_sent_arrives(encoding: Encoding, sends: list[tuple[int, bytes]], size: int) -> None:
     peer = client(encoding)
     raw = b"".join(peer.send(channel, data) for channel, data in sends)
@@ -75,7 +77,9 @@ def test_bad_base64(text: str, size: int) -> None:
 
 def test_base64_with_line_ends() -> None:
     text = "0" + base64.encodebytes(bytes(200)).decode()
-    assert feed(server(Encoding.BASE64), WebSocketConnection(client=True).send_text(text)) == [ChannelData(0, bytes(200))]
+    assert feed(server(Encoding.BASE64), WebSocketConnection(client=True).send_text(text)) == [
+        ChannelData(0, bytes(200))
+    ]
 
 
 def test_the_end() -> None:

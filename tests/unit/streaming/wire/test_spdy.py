@@ -194,10 +194,10 @@ def test_too_many_streams_are_refused_and_their_headers_still_read() -> None:
     assert pair.open() == 5
 
 
-def test_a_stream_that_is_over_when_it_opens_is_not_kept() -> None:
+def test_streams_that_allow_no_reply_are_refused() -> None:
     machine = server()
-    both = frames.syn_stream(1, HeaderCompressor().compress(()), Flag.FIN | Flag.UNIDIRECTIONAL)
-    assert feed(machine, both) == [StreamOpened(1, (), True)]
+    one_way = frames.syn_stream(1, HeaderCompressor().compress(()), Flag.UNIDIRECTIONAL)
+    assert feed(machine, one_way) == [Answer(frames.rst_stream(1, Reset.REFUSED_STREAM))]
     assert machine.open_streams == ()
 
 

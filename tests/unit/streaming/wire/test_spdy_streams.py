@@ -18,10 +18,12 @@ def test_table_lets_nothing_follow_an_end() -> None:
 
 @pytest.mark.parametrize("fin", [False, True])
 def test_first_states(fin: bool) -> None:
-    here, peer = opened_here(fin=fin), opened_by_peer(fin=fin, unidirectional=False)
+    here, peer = opened_here(fin=fin), opened_by_peer(fin=fin)
     assert (here.sending, here.receiving) == (peer.receiving, peer.sending)
     assert here.receiving is Half.WAITING
-    assert opened_by_peer(fin=fin, unidirectional=True).done is fin
+    assert not here.done
+    here.sending = here.receiving = Half.CLOSED
+    assert here.done
 
 
 def test_ids_of_this_side_rise_by_two_until_they_end() -> None:
@@ -48,7 +50,7 @@ def test_count_of_the_peers_streams() -> None:
     streams.open_here(fin=False)
     for stream_id in (1, 5):
         streams.seen(stream_id)
-        streams.add_of_peer(stream_id, fin=False, unidirectional=False)
+        streams.add_of_peer(stream_id, fin=False)
     assert (streams.peer_open, streams.last_of_peer, sorted(streams)) == (2, 5, [1, 2, 5])
     streams.forget(1)
     streams.forget(2)

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from criserver.streaming.wire import portforward, remotecommand
-from criserver.streaming.wire.http1 import RequestReceived
+from criserver.streaming.wire.http1 import HttpConnection, RequestReceived
 from criserver.streaming.wire.upgrade import Refusal, Transport, Upgrade, accept_key, negotiate
 from tests.unit.streaming.wire.kit import capture
-from tests.unit.streaming.wire.test_http1 import HttpConnection
 from tests.unit.streaming.wire.test_http1 import request as parse
 
 SERVED: dict[str, Any] = {"spdy": ("v4.a", "v3.a"), "websocket": ("v4.a", "")}
