@@ -68,7 +68,7 @@ class Zygote:
 
         Raises ConmonError with the runtime's own words; nothing is left then.
         """
-        connection = await self._connect(_Ignore())
+        connection = await self._connect(_Ignore(), zygote.CONTAINERS)
         try:
             reply, _ = await connection.request("", to_message(spec), kind=protocol.CONTAINER)
             state = state_record(reply)
@@ -107,16 +107,17 @@ class Zygote:
         """``pid``, ``major`` and ``minor`` of the zygote."""
         return await self._ask("ping")
 
-    async def monitors(self) -> list[dict[str, object]]:
-        """The monitors that live, also those of earlier zygotes of the directory: ``pid`` and ``directory`` of each."""
-        monitors = (await self._ask("list")).get("monitors")
-        return monitors if isinstance(monitors, list) else []
+    async def children(self) -> list[dict[str, object]]:
+        """What is at work for containers, also for earlier zygotes of the directory: ``pid``, ``kind`` and ``id`` of each
+        monitor and of each creation (or its undo) that is on its way."""
+        children = (await self._ask("list")).get("children")
+        return children if isinstance(children, list) else []
 
     async def quit(self) -> None:
         """End the zygote alone; monitors live on."""
         connection = await Connection.open(self._directory, zygote.SOCKET, _Ignore())
         try:
-            await connection.send(protocol.encode(protocol.QUIT))
+            connection.post("quit")
             await connection.wait_closed()
         finally:
             connection.close()
@@ -128,10 +129,10 @@ class Zygote:
         finally:
             connection.close()
 
-    async def _connect(self, listener: ExecSession | _Ignore) -> Connection:
+    async def _connect(self, listener: ExecSession | _Ignore, name: str = zygote.SOCKET) -> Connection:
         """A connection that has said hello; a dead zygote is replaced once."""
         try:
-            return await Connection.open(self._directory, zygote.SOCKET, listener)
+            return await Connection.open(self._directory, name, listener)
         except ConnectionLost:
             await self.ensure()
-            return await Connection.open(self._directory, zygote.SOCKET, listener)
+            return await Connection.open(self._directory, name, listener)

@@ -1,21 +1,23 @@
 """Creating one container: stdio, ``runtime create``, and the undo of all of it when that fails or is given up.
 
-Runs in a process of its own, forked by the monitor and gone when the container is there, so that what only the creation
-needs (JSON, argv, /proc) never dirties the monitor's memory. The monitor is its parent and a subreaper, so the container's
-init becomes the monitor's child. The creation hands the monitor its descriptors (``handover``), answers the client and
-waits for the client's ``keep``; a client that goes away before has given up, and everything is undone.
+Runs in processes of its own, so that what only the creation needs (JSON, argv, /proc) never dirties the monitor's memory.
+The first shares the monitor's descriptors and leaves it what it needs in ``slots``. Its parent, the monitor, is a subreaper,
+so the container's init becomes the monitor's child. When the container is there, a second one answers the client and waits
+for its ``keep``, while the first ends and the monitor begins. A client that goes away before ``keep`` has given up, and
+everything is undone.
 """
 
 from __future__ import annotations
 
+import _socket
 import os
+import select
 import signal
-import socket
 
-from conmon import exitrecord, files, handover, oom, process, protocol, runtime
+from conmon import entries, exitrecord, files, fork, linux, oom, process, protocol, runtime, slots
 from conmon.errors import ConmonError, describe
 from conmon.logfile import open_log
-from conmon.peer import Peer, listen, send_fds
+from conmon.peer import Peer, listen, receive_fds
 from conmon.reactor import Reactor
 from conmon.requests import ContainerRequest, number
 from conmon.stdio import make_pipe
@@ -24,40 +26,59 @@ from conmon.stdio import make_pipe
 UNDO_LIMIT = 10.0
 
 
-def run(packet: bytes, requester: int, monitor: int, zygote_directory: str) -> None:
-    """Serve the CONTAINER *packet* that came on *requester*; *monitor* is the socket to the monitor, this one's parent."""
+def run(connection: int, zygote_directory: str) -> int:
+    """Greet the client on *connection*, read its CONTAINER request, serve it. Returns a READY of ``slots`` when the monitor may
+    begin, 0 when there is nothing for it to do."""
+    linux.set_name("conmon-create")
+    os.write(connection, protocol.hello("creation"))
+    sock = _socket.socket(fileno=connection)
+    packet, fds = receive_fds(sock, protocol.MAX_PACKET + 1)
+    sock.detach()
+    for fd in fds:
+        os.close(fd)
     message: protocol.Message = {}
     try:
-        message = protocol.decode_message(protocol.decode(packet)[1])
+        kind, payload = protocol.decode(packet)
+        message = protocol.decode_message(payload)
+        if kind != protocol.CONTAINER:
+            raise protocol.ProtocolError(f"packet of kind {kind} on the socket for containers")
         request = ContainerRequest(message)
+        seq = number(message, "seq", 0)
     except ValueError as error:
-        reply: protocol.Message = {"seq": message.get("seq", 0), "error": describe(error)}
-        os.write(requester, protocol.encode_message(protocol.REPLY, reply))
-        return
-    Creation(request, number(message, "seq", 0), requester, monitor, zygote_directory).run()
+        if packet:
+            reply: protocol.Message = {"seq": message.get("seq", 0), "error": describe(error)}
+            os.write(connection, protocol.encode_message(protocol.REPLY, reply))
+        return 0
+    creation = Creation(message, request, seq, zygote_directory)
+    status = 0
+
+    def create() -> None:
+        nonlocal status
+        status = creation.run(connection)
+
+    fork.guarded(connection, "creation", create)
+    return status
 
 
 class Creation:
     """``runtime create`` on its way."""
 
-    def __init__(self, request: ContainerRequest, seq: int, requester: int, monitor: int, zygote_directory: str) -> None:
-        self._request, self._seq = request, seq
+    def __init__(self, message: protocol.Message, request: ContainerRequest, seq: int, zygote_directory: str) -> None:
+        self._message, self._request, self._seq = message, request, seq
         self._monitor_pid = os.getppid()
-        self._link = exitrecord.link(zygote_directory, self._monitor_pid)
-        self._reactor = Reactor(self._child)
-        self._client = Peer(self._reactor, requester, self._packet, self._gone)
-        self._monitor = Peer(self._reactor, monitor, lambda *_: None, self._monitor_gone)
-        self._monitor_fd = monitor
-        self._fds: dict[str, int] = {}
+        self._monitor_entry = entries.path(zygote_directory, self._monitor_pid, entries.MONITOR, request.id)
+        self._zygote_directory = zygote_directory
         self._stderr = -1
-        self._log_created = False
+        self._listening = self._log_created = False
         self._invocation: runtime.Invocation | None = None
+        self._state: protocol.Message = {}
         self._deleting = 0
         self._error = ""
-        self._handed_over = False
+        self._dozes = not (request.terminal or request.stdin)
 
-    def run(self) -> None:
-        """Create, answer, and return when the client has taken the container over or nothing of it is left."""
+    def run(self, connection: int) -> int:
+        """Create; on failure undo and tell the client. Returns as ``creation.run``."""
+        entry = self._begin(connection)
         try:
             process.set_oom_score_adj(self._request.oom_score_adj, self._monitor_pid)
             self._start()
@@ -65,14 +86,41 @@ class Creation:
             self._error = describe(error)
             self._clean()
         self._reactor.run()
+        if self._state and os.fork() == 0:
+            fork.run(lambda: self._await_keep(connection))
+        files.remove(entry)
+        if not self._state:
+            return 0
+        return slots.READY_TO_DOZE if self._dozes else slots.READY
+
+    def _begin(self, connection: int) -> str:
+        """A reactor with the client in it, and an entry for this process; returns that."""
+        self._reactor = Reactor(self._child)
+        self._client = Peer(self._reactor, connection, self._packet, self._gone)
+        entry = entries.path(self._zygote_directory, os.getpid(), entries.CREATION, self._request.id)
+        entries.add(entry, self._request.directory)
+        return entry
+
+    def _await_keep(self, connection: int) -> int:
+        """In the second process: answer, and see that the client takes the container over."""
+        fork.close_all_but([connection])
+        entry = self._begin(connection)
+        self._client.send(protocol.encode_message(protocol.REPLY, {**self._state, "seq": self._seq}))
+        self._reactor.run()
+        files.remove(entry)
+        return 0
 
     def _start(self) -> None:
         request = self._request
         directory = os.open(request.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._fds[handover.LISTENER] = listen(directory, exitrecord.SOCKET).detach()
+        slots.fill(slots.DIRECTORY, directory)
+        listener = listen(slots.DIRECTORY, exitrecord.SOCKET)
+        self._listening = True
+        slots.fill(slots.LISTENER, listener.detach())
         if request.log_path:
-            self._fds[handover.LOG], self._log_created = open_log(request.log_path)
-        self._invocation = runtime.Invocation(self._reactor, request.directory, directory, "create", request.terminal)
+            log, self._log_created = open_log(request.log_path)
+            slots.fill(slots.LOG, log)
+        self._invocation = runtime.Invocation(self._reactor, request.directory, slots.DIRECTORY, "create", request.terminal)
         theirs = self._stdio()
         try:
             argv = runtime.create_argv(request.runtime, request.bundle, request.create_flags, request.id)
@@ -82,7 +130,7 @@ class Creation:
                 os.close(fd)
 
     def _stdio(self) -> list[int]:
-        """Make the monitor's ends and return the container's, which are above 2 since those numbers are taken."""
+        """Make the monitor's ends and return the container's."""
         request = self._request
         theirs = [os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)]
         if request.terminal:
@@ -91,12 +139,14 @@ class Creation:
             return [*theirs, os.dup(theirs[0]), stderr]
         if request.stdin:
             os.close(theirs.pop())
-            reader, self._fds[handover.STDIN] = make_pipe(request.stdio_uid, request.stdio_gid)
+            reader, writer = make_pipe(request.stdio_uid, request.stdio_gid)
+            slots.fill(slots.STDIN, writer)
             theirs.append(reader)
-        for key in (handover.STDOUT, handover.STDERR):
-            self._fds[key], writer = make_pipe(request.stdio_uid, request.stdio_gid)
+        for slot in (slots.STDOUT, slots.STDERR):
+            reader, writer = make_pipe(request.stdio_uid, request.stdio_gid)
+            slots.fill(slot, reader)
             theirs.append(writer)
-        self._stderr = self._fds[handover.STDERR]
+        self._stderr = slots.STDERR
         return theirs
 
     def _child(self, pid: int, status: int) -> None:
@@ -112,7 +162,7 @@ class Creation:
         try:
             pid = self._invocation.finish(status, self._said() if status else b"")
             if self._invocation.master >= 0:
-                self._fds[handover.MASTER] = self._invocation.master
+                slots.fill(slots.MASTER, self._invocation.master)
             if self._error:
                 raise ConmonError(self._error)
             self._created(pid)
@@ -127,36 +177,46 @@ class Creation:
             return b""
 
     def _created(self, pid: int) -> None:
-        """Hand over to the monitor, write the state record, answer. Raises OSError when the monitor is gone."""
+        """Fill the last slots and write the state record; the loop ends with that."""
         request = self._request
         if request.terminal:
             from conmon import terminal  # loads termios: only a container with a terminal pays for it
 
-            terminal.prepare(self._fds[handover.MASTER])
+            terminal.prepare(slots.MASTER)
         counter = oom.open_counter(pid)
         if counter:
-            self._fds[handover.OOM_COUNTER] = counter.fd
+            slots.fill(slots.OOM, counter.fd)
             if counter.event >= 0:
-                self._fds[handover.OOM_EVENT] = counter.event
-        state = exitrecord.state(request, self._monitor_pid, pid, counter.path if counter else "")
+                slots.fill(slots.OOM_EVENT, counter.event)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        os.write(writer, b"%d" % pid)
+        slots.fill(slots.NOTE, reader)
+        if self._dozes:
+            self._watch_slots(counter)
+        state = exitrecord.state(self._message, request, self._monitor_pid, pid, counter)
         files.write_record(f"{request.directory}/{exitrecord.STATE}", state)
-        files.remove(self._link)  # of a monitor that had the same pid, when the zygote was dead
-        os.symlink(request.directory, self._link)
-        note = handover.encode(pid, request.terminal, request.stdin, request.stdin_once, self._fds)
-        self._handed_over = True
-        send_fds(self._monitor_fd, note, list(self._fds.values()))
-        self._client.send(protocol.encode_message(protocol.REPLY, {**state, "seq": self._seq}))
+        entries.add(self._monitor_entry, request.directory)
+        self._state = state
+        self._reactor.stop()
+
+    def _watch_slots(self, counter: oom.Counter | None) -> None:
+        """Make the epoll that the monitor dozes on."""
+        epoll = select.epoll()
+        for slot in (slots.LISTENER, slots.STDOUT, slots.STDERR):
+            epoll.register(slot, select.EPOLLIN)
+        if counter and counter.event >= 0:
+            epoll.register(slots.OOM_EVENT, select.EPOLLIN)
+        elif counter and counter.version == 2:
+            epoll.register(slots.OOM, select.EPOLLPRI)
+        os.dup2(epoll.fileno(), slots.EPOLL, inheritable=False)
+        epoll.close()
 
     def _packet(self, _peer: Peer, kind: int, payload: bytes) -> None:
-        if kind == protocol.REQUEST and protocol.decode_message(payload).get("op") == "keep" and self._handed_over:
+        if kind == protocol.REQUEST and protocol.decode_message(payload).get("op") == "keep" and self._state:
             self._reactor.stop()
 
     def _gone(self, _peer: Peer) -> None:
         self._abandon("the client went away before it had taken the container over")
-
-    def _monitor_gone(self, _peer: Peer) -> None:
-        if not self._handed_over:
-            self._abandon("the monitor was killed")
 
     def _abandon(self, why: str) -> None:
         """Stop the runtime, then undo; or undo at once when it has done its work."""
@@ -174,8 +234,8 @@ class Creation:
         self._error = why
         request = self._request
         files.remove(f"{request.directory}/{exitrecord.STATE}")
-        files.remove(self._link)
-        if self._handed_over and os.getppid() == self._monitor_pid:
+        files.remove(self._monitor_entry)
+        if self._state and os.getppid() == self._monitor_pid:
             process.send(self._monitor_pid, signal.SIGKILL)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -196,9 +256,9 @@ class Creation:
         request = self._request
         if self._invocation:
             self._invocation.close()
-        if handover.LISTENER in self._fds:
+        if self._listening:
             files.remove(f"{request.directory}/{exitrecord.SOCKET}")
-        if self._log_created and not os.fstat(self._fds[handover.LOG]).st_size:
+        if self._log_created and not os.stat(request.log_path).st_size:
             files.remove(request.log_path)
         self._client.send(protocol.encode_message(protocol.REPLY, {"seq": self._seq, "error": self._error}))
         self._reactor.stop()

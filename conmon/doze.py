@@ -1,8 +1,9 @@
 """The light half of a monitor: all that most containers ever need, in few functions that touch few objects.
 
 A process forked from the zygote shares its memory until it writes to it, and Python writes to each object that it uses, for
-its reference count. So a monitor runs as little Python as it can while its container writes whole lines and its clients
-only wait for the exit. At anything else ``Doze.run`` returns, and ``monitor.Monitor`` takes over, for good.
+its reference count. So a monitor leaves the container's creation to a fork of its own, finds the result in ``slots``, and
+runs as little Python as it can while the container writes whole lines and its clients only wait for the exit. At anything
+else ``monitor.Monitor`` takes over, for good.
 """
 
 from __future__ import annotations
@@ -10,65 +11,86 @@ from __future__ import annotations
 import _socket
 import os
 import select
-import signal
-import time
+from time import time_ns
+
+from conmon import fork, linux, protocol, slots
+from conmon.crilog import stamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Bytes of one read: no line in it can be too long for one piece of the log (``crilog.PIECE``).
 READ = 16 * 1024
+#: Made once in the zygote.
+HELLO = protocol.hello("monitor")
+_STREAMS = {slots.STDOUT: b" stdout F ", slots.STDERR: b" stderr F "}
 _NEWLINE = 10
+#: wait(2) statuses of a creation that has filled the slots.
+_READY, _READY_TO_DOZE = slots.READY << 8, slots.READY_TO_DOZE << 8
+
+
+def run(create: Callable[[], int], wake: Callable[[Doze], None]) -> None:
+    """In a fork of the zygote: be a container's monitor. *create* is ``creation.run``, *wake* goes on after the doze; they
+    are parameters so that ``warmup`` can rehearse this very function."""
+    linux.set_name("conmon")
+    linux.set_child_subreaper()
+    child = linux.clone(linux.SHARE_FILES)
+    if child == 0:
+        fork.run(create)
+    status = os.waitpid(child, 0)[1]
+    if status != _READY and status != _READY_TO_DOZE:
+        return  # the client has been told why, and nothing is left
+    os.closerange(slots.END, fork.MAX_FDS)
+    doze = Doze(int(os.read(slots.NOTE, 16)))
+    if status == _READY_TO_DOZE:
+        doze.run()
+    wake(doze)
 
 
 class Doze:
     """What a dozing monitor holds, for the monitor that it becomes."""
 
-    def __init__(self) -> None:
-        #: Connections that have been greeted and have said nothing.
+    def __init__(self, pid: int) -> None:
+        #: The container's init, and its wait status once it has ended.
+        self.pid, self.status = pid, -1
+        #: Connections that have been greeted, and the packet of the one that has spoken.
         self.clients: list[int] = []
+        self.speaker, self.packet = -1, b""
         #: A stream and what was read from it but is not in the log.
         self.stream, self.data = -1, b""
         #: Log text of which only so many bytes were written.
         self.text, self.written = b"", 0
-        #: The wait status of the container's init.
-        self.status = -1
 
-    def run(self, pid: int, log: int, streams: dict[int, bytes], listener: _socket.socket, others: list[int], hello: bytes) -> None:
-        """Log whole lines of *streams* (descriptors to tags such as ``b" stdout F "``) to *log* (-1: nowhere), greet clients
-        of *listener* with *hello*; return at anything else, on *others* as well, and at the end of child *pid*."""
-        wake, signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
-        epoll = select.epoll()
-        for fd in (wake, listener.fileno(), *streams):
-            epoll.register(fd, select.EPOLLIN)
-        for fd in others:
-            epoll.register(fd, select.EPOLLPRI)
-        # A child may have ended before the pipe was there.
-        going = self._reap(pid)
+    def run(self) -> None:
+        """Log whole lines, greet clients, reap strays; return at anything else."""
+        epoll = select.epoll.fromfd(slots.EPOLL)
+        signals = linux.signalfd_children()
+        epoll.register(signals, select.EPOLLIN)
+        going = self._reap()  # the container may have ended before the descriptor was there
         while going:
-            fd, _ = epoll.poll(None, 1)[0]
-            if fd in streams:
-                going = self._log(fd, log, streams[fd])
-            elif fd == wake:
-                os.read(wake, 4096)
-                going = self._reap(pid)
+            fd = epoll.poll(None, 1)[0][0]
+            if fd in _STREAMS:
+                going = self._log(fd)
+            elif fd == signals:
+                os.read(signals, 4096)
+                going = self._reap()
+            elif fd == slots.LISTENER:
+                self._greet(epoll)
             else:
-                going = fd not in self.clients and fd not in others and self._greet(listener, hello, epoll)
+                going = fd in self.clients and self._hear(fd)
         epoll.close()
-        signal.set_wakeup_fd(-1)
-        os.close(wake)
-        os.close(signalled)
+        os.close(signals)
 
-    def _log(self, fd: int, log: int, tag: bytes) -> bool:
+    def _log(self, fd: int) -> bool:
         data = os.read(fd, READ)
         if not data or data[-1] != _NEWLINE:
             self.stream, self.data = fd, data
             return False
-        if log < 0:
-            return True
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        stamp = b"%b.%09dZ%b" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode(), nanoseconds, tag)
-        text = stamp + data.replace(b"\n", b"\n" + stamp)[: -len(stamp)]
+        prefix = stamp(time_ns(), _STREAMS[fd])
+        text = prefix + data.replace(b"\n", b"\n" + prefix)[: -len(prefix)]
         try:
-            written = os.write(log, text)
+            written = os.write(slots.LOG, text)
         except OSError:
             written = 0
         if written == len(text):
@@ -76,24 +98,39 @@ class Doze:
         self.text, self.written = text, written
         return False
 
-    def _reap(self, pid: int) -> bool:
+    def _reap(self) -> bool:
         while True:
             try:
                 child, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return True
-            if child == pid:
+            if child == self.pid:
                 self.status = status
                 return False
             if not child:
                 return True
 
-    def _greet(self, listener: _socket.socket, hello: bytes, epoll: select.epoll) -> bool:
+    def _greet(self, epoll: select.epoll) -> None:
+        listener = _socket.socket(fileno=slots.LISTENER)
         try:
             fd, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - without a socket object
-            os.write(fd, hello)
+            os.write(fd, HELLO)
         except OSError:
-            return True
+            return
+        finally:
+            listener.detach()
         self.clients.append(fd)
         epoll.register(fd, select.EPOLLIN)
+
+    def _hear(self, fd: int) -> bool:
+        """A client that leaves is nothing to wake up for."""
+        try:
+            packet = os.read(fd, protocol.MAX_PACKET + 1)
+        except OSError:
+            packet = b""
+        if packet:
+            self.speaker, self.packet = fd, packet
+            return False
+        self.clients.remove(fd)
+        os.close(fd)
         return True

@@ -2,7 +2,8 @@
 
 ``state.json`` (STATE), written once after create, for a daemon that recovers::
 
-    {"version": 1, "id", "pid", "pid_start", "monitor_pid", "monitor_start", "exit_path", "oom_path", "terminal"}
+    {"version": 1, "id", "pid", "pid_start", "monitor_pid", "monitor_start", "exit_path", "terminal",
+     "oom_version", "oom_path", "oom_before": see ``oom``, "request": as it came}
 
 The exit record, at the path that the request names, written before anybody is told::
 
@@ -25,17 +26,10 @@ from conmon.requests import ContainerRequest
 VERSION = 1
 STATE = "state.json"
 SOCKET = "monitor.sock"
-#: In the zygote's directory: links, named by monitors' pids, to their containers' directories.
-MONITORS = "monitors"
 
 
-def link(zygote_directory: str, monitor_pid: int) -> str:
-    """The path of a monitor's link, by which the zygote finds the records of a monitor that was killed."""
-    return f"{zygote_directory}/{MONITORS}/{monitor_pid}"
-
-
-def state(request: ContainerRequest, monitor_pid: int, pid: int, oom_path: str) -> Message:
-    """The state record of a container whose init is *pid*."""
+def state(message: Message, request: ContainerRequest, monitor_pid: int, pid: int, counter: oom.Counter | None) -> Message:
+    """The state record of a container whose init is *pid*; *message* is the *request* as it came."""
     return {
         "version": VERSION,
         "id": request.id,
@@ -44,7 +38,10 @@ def state(request: ContainerRequest, monitor_pid: int, pid: int, oom_path: str) 
         "monitor_pid": monitor_pid,
         "monitor_start": process.starttime(monitor_pid),
         "exit_path": request.exit_path,
-        "oom_path": oom_path,
+        "oom_version": counter.version if counter else 0,
+        "oom_path": counter.path if counter else "",
+        "oom_before": oom.read_kills(counter.path) if counter else 0,
+        "request": message,
         "terminal": request.terminal,
     }
 
@@ -66,22 +63,19 @@ def ended(container: str, pid: int, status: int, oom_kills: int = 0, monitor: st
     }
 
 
-class Orphan:
-    """A container whose monitor was killed; the zygote, its parent now, writes the exit record."""
+def adopt(directory: str, monitor_pid: int) -> Message | None:
+    """The state record of a container that monitor *monitor_pid* has left behind; None when nobody has to write its exit:
+    it never got so far, the exit is written, or another monitor has it."""
+    record = files.read_record(f"{directory}/{STATE}")
+    if not record or record.get("monitor_pid") != monitor_pid or os.path.exists(str(record.get("exit_path"))):
+        return None
+    return record
 
-    def __init__(self, record: Message) -> None:
-        self._record = record
 
-    @property
-    def pid(self) -> int:
-        """Its init, 0 when the record does not say."""
-        pid = self._record.get("pid")
-        return pid if isinstance(pid, int) else 0
-
-    def write_exit(self, status: int) -> None:
-        """Write the exit record, unless the monitor had done so before it was killed. Raises OSError."""
-        path = str(self._record.get("exit_path"))
-        if not os.path.exists(path):
-            # The monitor's own count died with it; a cgroup that is reused between containers would be counted twice.
-            kills = oom.read_kills(str(self._record.get("oom_path") or "/"))
-            files.write_record(path, ended(str(self._record.get("id")), self.pid, status, kills, "lost"))
+def write_lost(record: Message, status: int) -> None:
+    """In the place of a killed monitor: the exit record of the container of state *record*. Raises OSError."""
+    pid = record.get("pid")
+    # The monitor's own count died with it; a cgroup that is older than the container would be counted from its start.
+    kills = oom.read_kills(str(record.get("oom_path") or "/"))
+    exit_record = ended(str(record.get("id")), pid if isinstance(pid, int) else 0, status, kills, "lost")
+    files.write_record(str(record.get("exit_path")), exit_record)

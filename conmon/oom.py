@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from conmon import files
+from conmon import files, slots
 from conmon.cgroup import memory_directory
 from conmon.reactor import IN, PRI, Reactor
 
@@ -44,10 +44,10 @@ def read_kills(path: str) -> int:
 
 
 class Counter:
-    """An open counter file: *fd*, its *path*, and on v1 the *event* descriptor that its OOMs signal (else -1)."""
+    """An open counter file: cgroup *version*, *path*, *fd*, and on v1 the *event* descriptor that OOMs signal (else -1)."""
 
-    def __init__(self, fd: int, path: str, event: int) -> None:
-        self.fd, self.path, self.event = fd, path, event
+    def __init__(self, version: int, path: str, fd: int, event: int) -> None:
+        self.version, self.path, self.fd, self.event = version, path, fd, event
 
 
 def open_counter(pid: int) -> Counter | None:
@@ -66,34 +66,32 @@ def open_counter(pid: int) -> Counter | None:
             files.write_value(f"{os.path.dirname(path)}/cgroup.event_control", f"{event} {fd}")
         except OSError:
             pass  # the count is then read at the exit only
-    return Counter(fd, path, event)
+    return Counter(version, path, fd, event)
 
 
 class OomWatch:
     """Counts the OOM kills of one container since this object was made; without a counter it stays at zero."""
 
-    def __init__(self, reactor: Reactor, counter: int, event: int) -> None:
-        """*counter* and *event* are a ``Counter``'s, -1 for none; taken over."""
-        self._reactor = reactor
-        self._counter, self._event = counter, event
-        self._kills = 0
-        # The cgroup may be older than the container: what it has counted before is not this one's.
-        self._last = _read(counter)
-        if event >= 0:
-            reactor.watch(event, IN, self._signalled)
-        elif counter >= 0:
-            reactor.watch(counter, PRI, self._changed)
+    def __init__(self, reactor: Reactor, version: int, before: int) -> None:
+        """*version*: of the ``Counter`` in slots OOM and OOM_EVENT, 0 for none. *before*: what is not to be counted, since
+        the cgroup may be older than the container."""
+        self._reactor, self._version = reactor, version
+        self._kills, self._last = 0, before
+        if version == 1:
+            reactor.watch(slots.OOM_EVENT, IN, self._signalled)
+        elif version == 2:
+            reactor.watch(slots.OOM, PRI, self._changed)
 
     def kills(self) -> int:
         """OOM kills so far; reads the counter while the cgroup is there."""
-        now = _read(self._counter)
+        now = _read() if self._version else -1
         if now > self._last:
             self._kills, self._last = self._kills + now - self._last, now
         return self._kills
 
     def _signalled(self, _events: int) -> None:
         """v1 tells before it kills (and when the cgroup is removed): look again when the kill has been counted."""
-        os.eventfd_read(self._event)
+        os.eventfd_read(slots.OOM_EVENT)
         self.kills()
         self._reactor.call_later(0.02, self._look)
 
@@ -102,16 +100,14 @@ class OomWatch:
 
     def _changed(self, _events: int) -> None:
         """v2; a removed cgroup would wake us for ever."""
-        if _read(self._counter) < 0:
-            self._reactor.forget(self._counter)
+        if _read() < 0:
+            self._reactor.forget(slots.OOM)
         self.kills()
 
 
-def _read(counter: int) -> int:
-    """The count; -1 without a counter or when its cgroup is gone (ENODEV)."""
-    if counter < 0:
-        return -1
+def _read() -> int:
+    """The count; -1 when its cgroup is gone (ENODEV)."""
     try:
-        return parse_kills(os.pread(counter, 4096, 0).decode())
+        return parse_kills(os.pread(slots.OOM, 4096, 0).decode())
     except OSError:
         return -1

@@ -158,9 +158,13 @@ class Peer:
             return
         except OSError:
             packet = b""
-        if not packet:
+        if packet:
+            self.receive(packet)
+        else:
             self.close()
-            return
+
+    def receive(self, packet: bytes) -> None:
+        """Take *packet* as read from this connection."""
         try:
             kind, payload = protocol.decode(packet)
         except protocol.ProtocolError as error:

@@ -10,10 +10,9 @@ Byte layout of a packet::
     offset 2…  payload, at most MAX_PAYLOAD bytes:
                REQUEST, REPLY, EVENT, CONTAINER   one JSON object in UTF-8
                STDIN, STDOUT, STDERR              the stream's bytes as they are, never empty
-               STDIN_EOF, QUIT                    nothing
+               STDIN_EOF                          nothing
 
-    CONTAINER is the request to the zygote for a container, and QUIT that for its end: kinds of their own, so that neither
-    the zygote nor the monitor has to read JSON before it forks. CONTAINER is otherwise a REQUEST without "op".
+    CONTAINER is a request without "op" for a container, on the zygote's socket for these.
 
     REQUEST  {"op": name, "seq": number, …}               answered by exactly one REPLY with the same seq
     REPLY    {"seq": number, …} or {"seq": number, "error": "words for people"}
@@ -35,7 +34,7 @@ import json
 MAJOR = 1
 MINOR = 0
 
-REQUEST, REPLY, EVENT, CONTAINER, QUIT = 1, 2, 3, 4, 5
+REQUEST, REPLY, EVENT, CONTAINER = 1, 2, 3, 4
 STDIN, STDOUT, STDERR, STDIN_EOF = 16, 17, 18, 19
 
 HEADER = 2
@@ -84,8 +83,8 @@ def decode_message(payload: bytes) -> Message:
     return message
 
 
-def hello(role: str, pid: int) -> bytes:
-    """The packet with which a server opens a connection: its version, what it is and its pid."""
+def hello(role: str, pid: int = 0) -> bytes:
+    """The packet with which a server opens a connection: its version, what it is and, from a zygote, its pid."""
     return encode_message(EVENT, {"event": "hello", "major": MAJOR, "minor": MINOR, "role": role, "pid": pid})
 
 

@@ -11,26 +11,21 @@ import select
 import signal
 import time
 
+from conmon import linux
 from conmon.errors import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: The signals that would end a process of this package; ``handle_signals`` has them ignored.
-ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-
 IN, OUT, PRI = select.EPOLLIN, select.EPOLLOUT, select.EPOLLPRI
 
 
-def handle_signals() -> None:
-    """Let SIGCHLD wake a reactor, and ignore what would end the process. Once, in the zygote: its forks inherit it.
-
-    A monitor ends with its container, and a host that shuts down ends the container. The handler of SIGCHLD does nothing:
-    what matters is the byte that the C level writes into the reactor's pipe.
-    """
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    for signum in (*ENDING, signal.SIGPIPE):
+def block_signals() -> None:
+    """Block SIGCHLD, so that it can be read from a descriptor, and ignore what would end the process. Once, in the zygote:
+    its forks inherit it. A monitor ends with its container, and a host that shuts down ends the container."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
+    for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(signum, signal.SIG_IGN)
 
 
@@ -51,9 +46,8 @@ class Reactor:
         self._watched: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
         self._running = True
-        self._wake, self._signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
-        self.watch(self._wake, IN, self._children)
+        self._signals = linux.signalfd_children()
+        self.watch(self._signals, IN, self._children)
 
     def watch(self, fd: int, events: int, call: Callable[[int], None]) -> None:
         """Call *call* with the epoll events of *fd* for as long as they last."""
@@ -85,7 +79,7 @@ class Reactor:
 
     def run(self) -> None:
         """Serve until ``stop``."""
-        # Children may have ended before the signal handler was there.
+        # Children may have ended before the descriptor was there.
         self._guard(self._reap)
         while self._running:
             self.turn(self._timeout())
@@ -101,10 +95,8 @@ class Reactor:
 
     def close(self) -> None:
         """Let go of the reactor's own descriptors."""
-        signal.set_wakeup_fd(-1)
         self._epoll.close()
-        os.close(self._wake)
-        os.close(self._signalled)
+        os.close(self._signals)
 
     def _timeout(self) -> float | None:
         if not self._timers:
@@ -119,7 +111,7 @@ class Reactor:
                 self._guard(timer.call)
 
     def _children(self, _events: int) -> None:
-        os.read(self._wake, 4096)
+        os.read(self._signals, 4096)
         self._reap()
 
     def _reap(self) -> None:

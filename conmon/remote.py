@@ -11,7 +11,7 @@ from conmon import exitrecord, protocol
 from conmon.connection import Connection, ConnectionLost
 from conmon.errors import ConmonError
 from conmon.protocol import Message
-from conmon.records import ExitRecord, StateRecord, exit_record, read_exit, read_state, state_record
+from conmon.records import ExitRecord, StateRecord, exit_record, read_exit, read_state
 from conmon.requests import number
 
 
@@ -41,22 +41,27 @@ class Monitor:
                 raise self._lost() from None
 
     async def state(self) -> tuple[StateRecord, ExitRecord | None]:
-        """Who runs the container, and how it ended if it has. Raises MonitorLost."""
-        reply = await self._request("state")
-        if reply is None:
-            state, ended = read_state(self._directory), read_exit(self._exit_path)
-            if state is None or ended is None:
-                raise self._lost()
-            return state, ended
-        ended_message = reply.get("exit")
-        return state_record(reply), exit_record(ended_message) if isinstance(ended_message, dict) else None
+        """Who runs the container, and how it ended if it has. Raises MonitorLost.
+
+        From the records on disk: a monitor that is asked would have to wake up for it (see ``doze``).
+        """
+        await self.connect()
+        state, ended = read_state(self._directory), read_exit(self._exit_path)
+        if state is None:
+            raise MonitorLost(f"there is no state record in {self._directory}")
+        return state, ended
 
     async def subscribe(self) -> asyncio.Future[ExitRecord]:
         """A future of the exit record; it gets MonitorLost when the monitor is killed before. Do not cancel: shared."""
         if self._exit is None or self._exit.done():
             self._exit = asyncio.get_running_loop().create_future()
-            _, ended = await self.state()
-            if ended and not self._exit.done():
+            try:
+                await self.connect()
+            except BaseException:
+                self._exit = None
+                raise
+            # Written before it is told: what was told before this connection was made is on disk by now.
+            if not self._exit.done() and (ended := read_exit(self._exit_path)):
                 self._exit.set_result(ended)
         return self._exit
 
@@ -124,8 +129,7 @@ class Monitor:
     def _lost(self) -> MonitorLost:
         return MonitorLost(f"the monitor of {self._directory} is gone and has left no exit record")
 
-    async def _request(self, op: str, fields: Message | None = None) -> Message | None:
-        """The reply; None when the container has ended and its monitor with it."""
+    async def _running(self, op: str, fields: Message | None = None) -> Message:
         try:
             await self.connect()
             if self._connection and not self._connection.closed:
@@ -133,13 +137,7 @@ class Monitor:
         except ConnectionLost:
             if not self._exit_path.exists():
                 raise self._lost() from None
-        return None
-
-    async def _running(self, op: str, fields: Message | None = None) -> Message:
-        reply = await self._request(op, fields)
-        if reply is None:
-            raise ConmonError(f"the container in {self._directory} has ended")
-        return reply
+        raise ConmonError(f"the container in {self._directory} has ended")
 
 
 class Attach:

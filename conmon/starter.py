@@ -82,7 +82,7 @@ def connect(directory: str | Path, name: str) -> socket.socket:
 def _start(directory: Path, python: str, cgroup_procs: list[str]) -> None:
     """Run the bootstrap process; it exits when the zygote, its child, listens."""
     root = str(Path(conmon.__file__).resolve().parent.parent)
-    argv = [python, "-I", "-S", "-c", _BOOTSTRAP, root, str(directory), *cgroup_procs]
+    argv = [python, "-I", "-S", "-OO", "-X", "no_debug_ranges", "-c", _BOOTSTRAP, root, str(directory), *cgroup_procs]
     with open(directory / LOG, "ab") as log:
         try:
             bootstrap = subprocess.run(

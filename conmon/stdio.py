@@ -12,6 +12,7 @@ import time
 
 from conmon import protocol
 from conmon.crilog import Formatter
+from conmon.linux import malloc_trim
 from conmon.logfile import LogFile
 from conmon.reactor import IN, OUT, Reactor, Timer
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 READ = 64 * 1024
 #: Pipe size asked of the kernel: lets a fast writer run on while the monitor writes the log.
 PIPE_SIZE = 256 * 1024
-#: Seconds that text without a newline waits before it is logged as a partial line.
-PARTIAL_AFTER = 1.0
+#: Seconds without output after which text that waits for its newline is logged as a partial line, and memory that a burst
+#: of output took goes back to the kernel.
+QUIET_AFTER = 1.0
 
 
 def make_pipe(uid: int, gid: int) -> tuple[int, int]:
@@ -52,8 +54,8 @@ class Output:
         self._reactor, self.fd, self._kind = reactor, fd, kind
         self._log, self._hub = log, hub
         self._formatter = Formatter("stdout" if kind == protocol.STDOUT else "stderr")
-        self._partial: Timer | None = None
-        self._seen = 0
+        self._quiet: Timer | None = None
+        self._busy = False
         #: Nobody holds the other end any more, or ``close`` was called.
         self.ended = False
         reactor.watch(fd, IN, self._ready)
@@ -67,7 +69,7 @@ class Output:
         """End the stream: log what waits for its newline, close the descriptor."""
         if not self.ended:
             self.ended = True
-            self._reactor.cancel(self._partial)
+            self._reactor.cancel(self._quiet)
             self._reactor.forget(self.fd)
             os.close(self.fd)
             if self._log:
@@ -93,20 +95,21 @@ class Output:
             return
         if self._log:
             self._log.write(self._formatter.feed(data, time.time_ns()))
-            if self._formatter.pending and self._partial is None:
-                self._partial = self._reactor.call_later(PARTIAL_AFTER, self._flush)
-            self._seen += 1
+        self._busy = True
+        if self._quiet is None:
+            self._quiet = self._reactor.call_later(QUIET_AFTER, self._look)
         self._hub.publish(self._kind, data)
 
-    def _flush(self) -> None:
-        """Log text that has waited for its newline; while data still comes in, wait on."""
-        self._partial = None
-        if self._seen:
-            self._seen = 0
-            if self._formatter.pending:
-                self._partial = self._reactor.call_later(PARTIAL_AFTER, self._flush)
-        elif self._log:
-            self._log.write(self._formatter.flush(time.time_ns()))
+    def _look(self) -> None:
+        """Act on quiet; after output since the last look, look again later."""
+        self._quiet = None
+        if self._busy:
+            self._busy = False
+            self._quiet = self._reactor.call_later(QUIET_AFTER, self._look)
+        else:
+            if self._log:
+                self._log.write(self._formatter.flush(time.time_ns()))
+            malloc_trim()
 
 
 class Input:

@@ -1,37 +1,42 @@
 """The zygote: a small, single-threaded parent that forks monitors, exec sessions and pod inits on request.
 
 Started by ``starter`` as ``python -I -S`` with a fixed environment, /dev/null as stdin and stdout, a session of its own
-and, when asked, cgroups of its own. It serves ``zygote.sock`` in its directory: every connection is a fork, which reads
-the one request that comes (``requests``: CONTAINER, ``exec``, ``podinit``; and ``ping``, ``list``, QUIT) and serves it.
+and, when asked, cgroups of its own. It serves two sockets in its directory, ``containers.sock`` (CONTAINER requests) and
+``zygote.sock`` (``exec``, ``podinit``, ``ping``, ``list``, ``quit``; see ``requests``): every connection is a fork, which
+reads the one request that comes and serves it.
 
 It is a subreaper. When a monitor is killed, the zygote inherits its container, and writes the exit record in its place. It
-finds the container's directory through ``monitors/PID``, a symbolic link that the creation makes. A zygote that dies is
-replaced by the next client that needs one; the monitors it forked live on.
+finds the container's directory in ``entries``. A zygote that dies is replaced by the next client that needs one; the
+monitors it forked live on.
 
 Memory budget: a monitor's mean PSS with 50 of them is at most 500 KiB. What that takes:
 
 * imports: everything imported here is in every monitor. No asyncio, contextlib, dataclasses, logging, subprocess,
   threading, traceback or typing; at most IMPORT_BUDGET modules in all (tested). What few need is imported there and then;
-* pages that are written stop being shared, by reference counts too. So the zygote itself does next to nothing between two
-  forks, a monitor leaves what it can to forks of its own (``creation``), and ``warmup`` and ``heap`` prepare the rest.
+* pages that are written stop being shared, and reference counts are writes. So the zygote itself does next to nothing
+  between two forks, a monitor leaves what it can to forks of its own (``creation``) and dozes when it can (``doze``), and
+  ``warmup`` and ``heap`` prepare the rest.
 """
 
 from __future__ import annotations
 
 import _socket
 import os
+import select
 import signal
 import sys
 
-from conmon import exitrecord, files, fork, heap, linux, monitor, podinit, process, protocol, reactor, warmup
+from conmon import creation, doze, entries, exitrecord, files, fork, heap, linux, podinit, process, protocol, reactor, slots, warmup
 from conmon.errors import describe, report
+from conmon.monitor import Monitor
 from conmon.peer import listen, receive_fds
 from conmon.protocol import Message, ProtocolError
 from conmon.requests import ExecRequest, PodInitRequest, number
 from conmon.session import Session
 
 IMPORT_BUDGET = 95
-SOCKET = "zygote.sock"
+#: Two sockets, so that a monitor need not read its request to know that it is one: containers, everything else.
+CONTAINERS, SOCKET = "containers.sock", "zygote.sock"
 #: Exit statuses of processes that nobody has claimed yet, kept in case their monitor turns out to be dead.
 MAX_STRAYS = 256
 
@@ -40,58 +45,94 @@ class Zygote:
     """The zygote's loop."""
 
     def __init__(self, directory: str) -> None:
-        """Listen in *directory*. A socket file that is there is taken to be a dead zygote's (the starter holds the lock)."""
+        """Listen in *directory*. Socket files that are there are taken to be a dead zygote's (the starter holds the lock)."""
         self._directory = directory
-        self._directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        files.remove(f"{directory}/{SOCKET}")
-        self._listener = _socket.socket(fileno=listen(self._directory_fd, SOCKET).detach())
-        self._listener.setblocking(True)
-        self._orphans: dict[int, exitrecord.Orphan] = {}
+        self._orphans: dict[int, Message] = {}
         self._strays: dict[int, int] = {}
-        os.makedirs(f"{directory}/{exitrecord.MONITORS}", mode=0o700, exist_ok=True)
+        entries.sweep(directory)
+        directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._epoll = select.epoll()
+        self._listeners: dict[int, _socket.socket] = {}
+        self._containers = self._listen(directory_fd, CONTAINERS)
+        self._listen(directory_fd, SOCKET)  # the last, since a starter looks for it
+        os.close(directory_fd)
+
+    def _listen(self, directory_fd: int, name: str) -> int:
+        files.remove(f"{self._directory}/{name}")
+        listener = _socket.socket(fileno=listen(directory_fd, name).detach())
+        self._listeners[listener.fileno()] = listener
+        self._epoll.register(listener.fileno(), select.EPOLLIN)
+        return listener.fileno()
 
     def run(self) -> None:
-        """Serve until QUIT, which is a SIGTERM from a fork; never returns."""
+        """Serve until killed; never returns."""
         self._pid = os.getpid()
         self._hello = protocol.hello("zygote", self._pid)
-        reactor.handle_signals()
-        warmup.rehearse(self._directory_fd)
-        signal.signal(signal.SIGCHLD, self._children)
-        signal.signal(signal.SIGTERM, self._terminate)
+        # What a fork calls, made here once and not in every fork.
+        self._monitor = (doze.run, self._create, self._wake)
+        self._service = (self._serve,)
+        self._signals = linux.signalfd_children()
+        self._epoll.register(self._signals, select.EPOLLIN)
+        self.rehearse()
         self._plugs = heap.freeze()
         while True:
-            self._accept()
+            self._turn()
 
-    def _accept(self) -> None:
+    def _turn(self) -> None:
+        fd = self._epoll.poll(None, 1)[0][0]
+        if fd == self._signals:
+            os.read(self._signals, 4096)
+            self._reap()
+        else:
+            self._fork(fd)
+
+    def _fork(self, listener: int) -> None:
+        """Accept, and leave the connection to a fork."""
         try:
-            fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - without a socket object
-            if os.fork() == 0:
-                fork.run(lambda: self._serve(fd))
-            os.close(fd)
+            fd, _ = self._listeners[listener]._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - no socket object
         except OSError:
-            report()  # EMFILE, EAGAIN: the client sees its connection end
+            return  # the client has gone
+        self._connection = fd
+        try:
+            pid = linux.clone(linux.FORK) if listener == self._containers else os.fork()
+        except OSError:
+            report()  # EAGAIN: the client sees its connection end
+            pid = -1
+        if pid == 0:
+            fork.run(*(self._monitor if listener == self._containers else self._service))
+        os.close(fd)
 
-    def _terminate(self, _signum: int, _frame: object) -> None:
-        """Monitors inherit this handler, and ignore SIGTERM by it."""
-        if os.getpid() == self._pid:
-            os._exit(0)
+    def rehearse(self) -> None:
+        """Fork for clients that leave at once, so that what this loop does once only is done; see ``warmup``."""
+        directory_fd = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for _ in range(warmup.ROUNDS):
+            client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+            client.connect(f"/proc/self/fd/{directory_fd}/{SOCKET}")
+            client.close()
+            self._turn()
+        os.close(directory_fd)
 
     # --- in a fork ---
 
-    def _serve(self, fd: int) -> None:
+    def _create(self) -> int:
+        return creation.run(self._connection, self._directory)
+
+    def _wake(self, dozed: doze.Doze) -> None:
+        Monitor(dozed, self._directory).run()
+
+    def _serve(self) -> None:
         """Greet the client, read its request, do it."""
-        signal.set_wakeup_fd(-1)
-        os.write(fd, self._hello)
+        fd = self._connection
+        try:
+            os.write(fd, self._hello)
+        except OSError:
+            return
         connection = _socket.socket(fileno=fd)
         packet, fds = receive_fds(connection, protocol.MAX_PACKET + 1)
         connection.detach()
-        if packet[1:2] == _CONTAINER:
-            monitor.run(packet, fd, self._directory)
-        elif packet[1:2] == _QUIT:
-            process.send(self._pid, signal.SIGTERM)
-        elif packet:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            fork.serve("conmon-fork", fd, fds, lambda own, stdio: self._request(packet, own, stdio))
+        if packet:
+            fork.settle("conmon-fork", [fd, *fds])
+            fork.guarded(fd, "the request's fork", lambda: self._request(packet, fd, fds))
 
     def _request(self, packet: bytes, connection: int, fds: list[int]) -> None:
         message: Message = {}
@@ -106,29 +147,19 @@ class Zygote:
                 podinit.start(PodInitRequest(message), connection, seq)
             elif op in ("ping", "list"):
                 version: Message = {"major": protocol.MAJOR, "minor": protocol.MINOR, "pid": self._pid}
-                monitors = self._monitors() if op == "list" else []
-                os.write(connection, protocol.encode_message(protocol.REPLY, {"seq": seq, **version, "monitors": monitors}))
+                children = _children(self._directory) if op == "list" else []
+                os.write(connection, protocol.encode_message(protocol.REPLY, {"seq": seq, **version, "children": children}))
+            elif op == "quit":
+                process.send(self._pid, signal.SIGKILL)
             else:
                 raise ProtocolError(f"this zygote knows no request {op!r:.50}")
         except ValueError as error:
             reply: Message = {"seq": message.get("seq", 0), "error": describe(error)}
             os.write(connection, protocol.encode_message(protocol.REPLY, reply))
 
-    def _monitors(self) -> list[Message]:
-        """The living monitors, of earlier zygotes too. One packet has room for some hundreds."""
-        links = f"{self._directory}/{exitrecord.MONITORS}"
-        found: list[Message] = []
-        for name in sorted(os.listdir(links))[:200]:
-            if process.starttime(int(name)):
-                found.append({"pid": int(name), "directory": os.readlink(f"{links}/{name}")})
-        return found
-
     # --- children ---
 
-    def _children(self, _signum: int, _frame: object) -> None:
-        """Reap. Forks inherit this handler for their reactor's sake, which does its own reaping."""
-        if os.getpid() != self._pid:
-            return
+    def _reap(self) -> None:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -142,31 +173,35 @@ class Zygote:
                 report()
 
     def _ended(self, pid: int, status: int) -> None:
-        """Only a monitor that was killed has left its link; its container is adopted."""
-        link = exitrecord.link(self._directory, pid)
-        if status and os.path.islink(link):
-            directory = os.readlink(link)
-            files.remove(link)
-            self._adopt(directory)
-        elif pid in self._orphans:
-            self._orphans.pop(pid).write_exit(status)
-        else:
-            self._strays[pid] = status
-            while len(self._strays) > MAX_STRAYS:
-                del self._strays[next(iter(self._strays))]
+        """Only a process that was killed leaves its entry. The container of a killed monitor is adopted."""
+        if pid in self._orphans:
+            exitrecord.write_lost(self._orphans.pop(pid), status)
+            return
+        for entry in entries.read(self._directory) if status else ():
+            if entry.pid == pid:
+                self._adopt(entry)
+                return
+        self._strays[pid] = status
+        while len(self._strays) > MAX_STRAYS:
+            del self._strays[next(iter(self._strays))]
 
-    def _adopt(self, directory: str) -> None:
-        record = files.read_record(f"{directory}/{exitrecord.STATE}")
-        files.remove(f"{directory}/{exitrecord.SOCKET}")
-        if record:
-            orphan = exitrecord.Orphan(record)
-            if orphan.pid in self._strays:  # the kernel may tell the container's end before the monitor's
-                orphan.write_exit(self._strays.pop(orphan.pid))
-            else:
-                self._orphans[orphan.pid] = orphan
+    def _adopt(self, entry: entries.Entry) -> None:
+        files.remove(entry.path)
+        record = exitrecord.adopt(entry.directory, entry.pid)
+        pid = record.get("pid") if record else None
+        if record is None or not isinstance(pid, int):
+            return
+        files.remove(f"{entry.directory}/{exitrecord.SOCKET}")
+        if pid in self._strays:  # the kernel may tell the container's end before the monitor's
+            exitrecord.write_lost(record, self._strays.pop(pid))
+        elif process.starttime(pid) == record.get("pid_start"):
+            self._orphans[pid] = record
 
 
-_CONTAINER, _QUIT = bytes((protocol.CONTAINER,)), bytes((protocol.QUIT,))
+def _children(directory: str) -> list[Message]:
+    """The living processes that have entries, those of earlier zygotes too. One packet has room for some hundreds."""
+    living = [entry for entry in entries.read(directory) if process.starttime(entry.pid)][:400]
+    return [{"pid": entry.pid, "kind": entry.kind, "id": entry.container} for entry in living]
 
 
 def main() -> None:
@@ -174,6 +209,9 @@ def main() -> None:
     directory, cgroup_procs = sys.argv[2], sys.argv[3:]
     os.umask(0o022)
     os.chdir("/")
+    slots.reserve()
+    reactor.block_signals()
+    warmup.rehearse(directory)
     zygote = Zygote(directory)
     # The parent ends here: its exit tells the starter that the socket listens, and no zombie of it stays with anyone.
     if os.fork():

@@ -18,7 +18,7 @@ import uvloop
 from criserver.api.interceptor import Statuses
 from criserver.config.schema import Config
 from criserver.errors import CriError
-from criserver.kernel import instance
+from criserver.kernel import instance, proc
 from criserver.lifecycle.tasks import Tasks
 from criserver.observe import log as logs
 from criserver.wiring import Server, build
@@ -34,6 +34,7 @@ MESSAGE_LIMIT = 16 << 20  # bytes, the kubelet's own limit
 def serve(config: Config) -> int:
     """Serve the CRI until SIGTERM or SIGINT; returns the exit code. CriError when the server cannot start."""
     handler = logs.configure(config.log_level)
+    proc.set_comm("criserver")
     locks = []
     try:
         for directory in (config.root, config.state):
@@ -58,7 +59,7 @@ async def _serve(config: Config) -> None:
         await server.images.recover(server.recovery.image_holders())
         await server.garbage.run()
         listener = await _listen(config, server)
-        retrying = tasks.spawn(_retry(server), name="garbage collection")
+        retrying = tasks.spawn(_retry(server), name="garbage collection", endless=True)
         log.info("serving", extra={"listen": config.listen, "pid": os.getpid()})
         await _stopped()
         log.info("stopping: containers and their monitors live on")

@@ -30,7 +30,8 @@ class ContainerHandlers:
 
     async def CreateContainer(self, request: pb.CreateContainerRequest, context: Context) -> pb.CreateContainerResponse:
         """Make a container in a ready sandbox."""
-        container_id = await self._lives.create(request.pod_sandbox_id, convert.container_config(request.config))
+        config = convert.container_config(request.config, request.sandbox_config)
+        container_id = await self._lives.create(request.pod_sandbox_id, config)
         on_delivery(context, lambda: self._lives.delivered(container_id))
         return pb.CreateContainerResponse(container_id=container_id)
 

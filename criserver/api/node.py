@@ -76,9 +76,12 @@ class NodeHandlers:
         )
 
     def _handlers(self) -> list[pb.RuntimeHandler]:
-        handlers = self._runtime.handlers()
-        # The default one is listed under the empty name as well, which is what pods without a RuntimeClass ask for.
-        return [_handler("", handlers[0]), *(_handler(each.name, each) for each in handlers)] if handlers else []
+        handlers = [_handler(each.name, each) for each in self._runtime.handlers()]
+        try:
+            # Listed under the empty name as well, which is what pods without a RuntimeClass ask for.
+            return [_handler("", self._runtime.handler("")), *handlers]
+        except CriError:
+            return handlers
 
 
 def _handler(name: str, handler: Handler) -> pb.RuntimeHandler:

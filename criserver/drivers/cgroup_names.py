@@ -13,7 +13,7 @@ PREFIX = "criserver"
 # The parent of pods whose caller names none; ours, so it goes when it is empty.
 PODS = "criserver-pods"
 
-_MAX_NAME = 255  # NAME_MAX: a cgroup is a directory
+_MAX_NAME = 255  # bytes; cgroupfs takes more, but then the cgroup has a name that no other file system can hold
 
 
 def check_cgroupfs_parent(parent: str) -> None:

@@ -1,8 +1,12 @@
 """ExecSync: one process in a running container, its output bounded, its time limited, nothing of it left at the end.
 
-The process's pipes come straight here; the monitor and the zygote never see its data. Each exec has a cgroup of its
-own below the container's, so that at the deadline not even a daemon that it has started lives on; a child that it
-leaves behind in time and that holds a pipe does not hold the answer.
+The process's pipes come straight here; the monitor and the zygote never see its data. A child that it leaves behind
+and that holds a pipe does not hold the answer.
+
+Each exec has a cgroup of its own below the container's, so that at the deadline not even a daemon that it has started
+lives on. It is made without controllers on v2 and in the pids hierarchy alone on v1: a memory cgroup would be kept by
+the kernel for as long as a page is charged to it, and probes would pile them up by the thousand. Where the runtime
+cannot put an exec there (crun on v1), a process that leaves the exec's process tree survives the deadline.
 """
 
 from __future__ import annotations
@@ -46,9 +50,9 @@ class ExecSyncs:
     def __init__(self, zygote: Zygote, hierarchies: Sequence[Hierarchy]) -> None:
         """`hierarchies` are the host's cgroup hierarchies."""
         self._zygote = zygote
-        self._hierarchies = hierarchies
+        self._hierarchy = exec_hierarchy(hierarchies)
         self._count = 0
-        self._cgroup_flag: dict[str, bool] = {}
+        self._help: dict[str, bytes] = {}
 
     async def run(self, request: Request, *, timeout: float, limit: int) -> ExecResult:
         """Run the process to its end. `timeout` is in seconds (0: none), `limit` in bytes of each stream kept.
@@ -59,15 +63,15 @@ class ExecSyncs:
         self._count += 1
         name = f"exec-{os.getpid()}-{self._count}"
         document = f"{request.directory}/{name}.json"
-        own = await self._takes_cgroup(request.command[0]) and request.cgroup
+        own = await self._own_cgroup(request, name)
         running = _Running(limit)
         try:
-            await offload(self._prepare, request, document, name if own else "")
+            await offload(_prepare, request, document, own)
             try:
                 async with asyncio.timeout(timeout or None):
-                    return await running.finish(self._zygote, self._spec(request, document, name if own else ""))
+                    return await running.finish(self._zygote, _spec(request, document, own))
             except BaseException:
-                await self._kill(f"{request.cgroup}/{name}" if own else "", running)
+                await _kill(own, running)
                 raise
         except TimeoutError:
             shown = f"{_arguments(request.process)} in container {request.container_id}"
@@ -78,50 +82,97 @@ class ExecSyncs:
             raise RuntimeFailed(f"exec in container {request.container_id}: {error}") from error
         finally:
             running.close()
-            await offload(self._clean, document, f"{request.cgroup}/{name}" if own else "")
+            await offload(_clean, document, own)
 
-    async def _takes_cgroup(self, runtime: str) -> bool:
-        """Whether the runtime has `exec --cgroup` (runc 1.1, crun 1.0); asked once for each binary."""
-        if runtime not in self._cgroup_flag:
-            done = await process.run([runtime, "exec", "--help"], timeout=_HELP_TIMEOUT)
-            self._cgroup_flag[runtime] = b"--cgroup" in done.stdout
-        return self._cgroup_flag[runtime]
+    async def _own_cgroup(self, request: Request, name: str) -> _Own | None:
+        """The exec's own cgroup, if the container's is known and the runtime can put a process there."""
+        flag = cgroup_flag(await self._help_of(request.command[0]), self._hierarchy, name)
+        if self._hierarchy is None or not flag or not request.cgroup:
+            return None
+        return _Own(self._hierarchy, request.cgroup, name, flag)
 
-    def _spec(self, request: Request, document: str, name: str) -> ExecSpec:
-        return ExecSpec(
-            id=request.container_id,
-            exec_id=os.path.basename(document).removesuffix(".json"),
-            directory=request.directory,
-            runtime=request.command,
-            process=document,
-            exec_flags=("--cgroup", name) if name else (),
-            cgroup_procs=cgroupfs.procs_files(self._hierarchies, f"{request.cgroup}/{name}") if name else (),
-        )
+    async def _help_of(self, runtime: str) -> bytes:
+        """What `exec --help` of the runtime prints; asked once for each binary."""
+        if runtime not in self._help:
+            self._help[runtime] = (await process.run([runtime, "exec", "--help"], timeout=_HELP_TIMEOUT)).stdout
+        return self._help[runtime]
 
-    def _prepare(self, request: Request, document: str, name: str) -> None:
+
+def exec_hierarchy(hierarchies: Sequence[Hierarchy]) -> Hierarchy | None:
+    """Where execs get their cgroups: v1's pids hierarchy, or v2 where there is no v1."""
+    v1 = [hierarchy for hierarchy in hierarchies if hierarchy.version == 1]
+    if not v1:
+        return next(iter(hierarchies), None)
+    return next((hierarchy for hierarchy in v1 if "pids" in hierarchy.controllers), None)
+
+
+def cgroup_flag(help_text: bytes, hierarchy: Hierarchy | None, name: str) -> tuple[str, ...]:
+    """The runtime's flags for an exec in the container's child cgroup `name`; none where it cannot do that.
+
+    On v1 it must take a controller (runc 1.1), on v2 a name is enough (crun 1.0 as well).
+    """
+    if hierarchy is None or b"--cgroup" not in help_text:
+        return ()
+    if hierarchy.version == 2:
+        return ("--cgroup", name)
+    return ("--cgroup", f"pids:{name}") if b"<controller>:" in help_text else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """An exec's own cgroup: child `name` of the container's cgroup, and the flags that make the runtime use it."""
+
+    hierarchy: Hierarchy
+    parent: str
+    name: str
+    flags: tuple[str, ...]
+
+    @property
+    def cgroup(self) -> str:
+        return f"{self.parent}/{self.name}"
+
+
+def _spec(request: Request, document: str, own: _Own | None) -> ExecSpec:
+    return ExecSpec(
+        id=request.container_id,
+        exec_id=os.path.basename(document).removesuffix(".json"),
+        directory=request.directory,
+        runtime=request.command,
+        process=document,
+        exec_flags=own.flags if own else (),
+        cgroup_procs=cgroupfs.procs_files([own.hierarchy], own.cgroup) if own else (),
+    )
+
+
+def _prepare(request: Request, document: str, own: _Own | None) -> None:
+    try:
+        files.write_atomic(document, request.process.encode())
+    except FileNotFoundError:
+        raise FailedPrecondition(f"container {request.container_id} has no monitor to run a command with") from None
+    if own:
         try:
-            files.write_atomic(document, request.process.encode())
-        except FileNotFoundError:
-            raise FailedPrecondition(f"container {request.container_id} has no monitor to run a command with") from None
-        for hierarchy in self._hierarchies if name else ():
-            cgroupfs.make_child(hierarchy, request.cgroup, name)
+            cgroupfs.make_child(own.hierarchy, own.parent, own.name)
+        except OSError as error:
+            raise FailedPrecondition(f"container {request.container_id} cannot take a command: {error}") from error
 
-    async def _kill(self, cgroup: str, running: _Running) -> None:
-        """Kill all that the exec started, until nothing holds its pipes; also a runtime that has not got there yet."""
-        ends = running.ends()
-        deadline = asyncio.get_running_loop().time() + _DYING
-        while asyncio.get_running_loop().time() < deadline:
-            if cgroup:
-                await offload(cgroupfs.kill, self._hierarchies, cgroup)
-            _, waiting = await asyncio.wait(ends, timeout=_AGAIN)
-            if not waiting:
-                return
 
-    def _clean(self, document: str, cgroup: str) -> None:
-        files.remove(document)
-        for hierarchy in self._hierarchies if cgroup else ():
-            # Busy while a process that the command has left behind lives: then it goes with the container.
-            cgroupfs.remove(hierarchy, cgroup)
+async def _kill(own: _Own | None, running: _Running) -> None:
+    """Kill all that the exec started, until nothing holds its pipes; also a runtime that has not got there yet."""
+    ends = running.ends()
+    deadline = asyncio.get_running_loop().time() + _DYING
+    while asyncio.get_running_loop().time() < deadline:
+        if own:
+            await offload(cgroupfs.kill, [own.hierarchy], own.cgroup)
+        _, waiting = await asyncio.wait(ends, timeout=_AGAIN)
+        if not waiting:
+            return
+
+
+def _clean(document: str, own: _Own | None) -> None:
+    files.remove(document)
+    if own:
+        # Busy while a process that the command has left behind lives: then it goes with the container.
+        cgroupfs.remove(own.hierarchy, own.cgroup)
 
 
 class _Running:

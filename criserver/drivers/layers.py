@@ -1,6 +1,6 @@
 """Layer trees at <root>/layers/<number>, unpacked by the jailed helper and renamed into place when complete.
 
-A tree under its number is complete, whatever happened: the helper writes to ".tmp-<number>", and everything is on
+A tree under its number is complete, whatever happened: the helper writes to ".tmp-<number>", and flushes everything to
 disk (syncfs) before the rename. Who needs which layer is not known here.
 """
 

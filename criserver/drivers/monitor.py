@@ -17,12 +17,14 @@ from conmon.client import ConmonError, ContainerSpec, Monitor, PodInitSpec, Zygo
 from criserver.drivers import execs, exits
 from criserver.drivers.execs import ExecSyncs
 from criserver.drivers.watches import Watch
-from criserver.errors import FailedPrecondition, Internal, RuntimeFailed
+from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, RuntimeFailed
 from criserver.kernel import cgroupfs, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
 
+# Seconds that a runtime may take for a create: less than the four minutes that a kubelet waits at most.
+_CREATE_TIMEOUT = 200.0
 # Seconds that a monitor may take to write the exit record after its container's init has ended: it first reads what
 # is left in the pipes, which processes that live on may hold open.
 _RECORD_TIMEOUT = 15.0
@@ -61,17 +63,25 @@ class ConmonMonitors:
         self._watches.clear()
 
     async def create(self, request: MonitorRequest) -> int:
-        """Create the container; returns its init's pid. RuntimeFailed carries the runtime's words; nothing is left."""
-        directory = self.directory(request.container_id)
+        """Create the container; returns its init's pid. RuntimeFailed carries the runtime's words; nothing is left.
+
+        DeadlineExceeded when the runtime hangs, in a hook or in the kernel; then it has been killed.
+        """
+        directory = self._directory(request.container_id)
         await self.forget(request.container_id)  # what an attempt that was killed has left
-        await offload(_make_private, directory)
         try:
-            state, monitor = await self._zygote.create_container(_spec(request, directory))
+            await offload(_make_private, directory)
+            async with asyncio.timeout(_CREATE_TIMEOUT):
+                state, monitor = await self._zygote.create_container(_spec(request, directory))
         except BaseException as error:
             await self._undone(request.container_id)
             await offload(trees.remove_tree, directory)
             if isinstance(error, ConmonError):
                 raise RuntimeFailed(str(error)) from error
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceeded(
+                    f"{request.command[0]} create did not end within {_CREATE_TIMEOUT:g} s"
+                ) from None
             raise
         self._watches[request.container_id] = Watch(directory, monitor, state)
         return state.pid
@@ -132,7 +142,7 @@ class ConmonMonitors:
         self, container_id: str, command: tuple[str, ...], process: str, *, timeout: float, limit: int
     ) -> ExecResult:
         """Run the OCI process document `process` (JSON) under runtime prefix `command`; see ExecSyncs.run."""
-        directory, cgroup = self.directory(container_id), await self._cgroup(container_id)
+        directory, cgroup = self._directory(container_id), await self._cgroup(container_id)
         request = execs.Request(container_id, directory, cgroup, command, process)
         return await self._execs.run(request, timeout=timeout, limit=limit)
 
@@ -161,13 +171,13 @@ class ConmonMonitors:
         self._watches.pop(container_id, None)
         if watch is not None:
             await watch.end()
-        await offload(trees.remove_tree, self.directory(container_id))
+        await offload(trees.remove_tree, self._directory(container_id))
 
     async def list(self) -> frozenset[str]:
         """Ids of containers that have monitor files, for garbage collection."""
         return await offload(_with_monitor, os.path.join(self._state, "containers"))
 
-    def directory(self, container_id: str) -> str:
+    def _directory(self, container_id: str) -> str:
         """The monitor directory of a container."""
         return f"{self._bundle(container_id)}/monitor"
 
@@ -195,7 +205,7 @@ class ConmonMonitors:
         """The container's entry in the registry, made from its state record if need be; None when it has none."""
         if found := self._watches.get(container_id):
             return found
-        directory = self.directory(container_id)
+        directory = self._directory(container_id)
         state = await offload(exits.read_state, directory)
         if state is None:
             return None

@@ -13,7 +13,7 @@ from cni import Attachment as CniAttachment
 from cni import CniError, Completed, NetworkConfig
 from cni.config import parse_list
 from criserver.drivers import network_args
-from criserver.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NetworkFailed
+from criserver.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NetworkFailed, Unavailable
 from criserver.kernel import process
 from criserver.kernel.offload import offload
 from criserver.model.sandbox import SandboxConfig
@@ -49,7 +49,7 @@ class CniNetwork:
     async def add(self, sandbox_id: str, config: SandboxConfig, netns: str) -> Attachment:
         """CNI ADD; NetworkFailed carries the plugin's words, and the ADD is undone then. The result is cached before.
 
-        InvalidArgument for bandwidth annotations and port mappings that are none.
+        InvalidArgument for bandwidth annotations and port mappings that are none, Unavailable without any network.
         """
         try:
             capabilities = network_args.capabilities(config)
@@ -61,6 +61,8 @@ class CniNetwork:
         try:
             network = self._network(await self._configured())
             result = await network.add(attachment)
+        except cni.NetworkNotFound as error:
+            raise Unavailable(f"pod sandbox {sandbox_id} needs a network: {error}") from error
         except CniError as error:
             raise NetworkFailed(f"cannot attach pod sandbox {sandbox_id} to the network: {error}") from error
         return Attachment(network.config.name, tuple(str(ip.address.ip) for ip in result.ips))

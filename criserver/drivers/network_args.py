@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from cni import Bandwidth, Dns, PortMapping, capability_args, pod_args
@@ -18,6 +19,7 @@ _MIN_RATE, _MAX_RATE = 10**3, 10**15
 
 # Suffixes of Kubernetes quantities (apimachinery, resource.Quantity) that a rate can have.
 _FACTORS: Mapping[str, int] = {
+    "": 1,
     "k": 10**3,
     "M": 10**6,
     "G": 10**9,
@@ -29,6 +31,7 @@ _FACTORS: Mapping[str, int] = {
     "Ti": 2**40,
     "Pi": 2**50,
 }
+_QUANTITY = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)(?:[eE](\d{1,2}))?(|[kMGTP]|[KMGTP]i)", re.ASCII)
 
 
 def cni_args(sandbox_id: str, config: SandboxConfig) -> tuple[tuple[str, str], ...]:
@@ -62,12 +65,8 @@ def rate(annotations: Mapping[str, str], name: str) -> int:
     text = annotations.get(name)
     if text is None:
         return 0
-    number = text.rstrip("kKMGTPi")
-    factor = _FACTORS.get(text[len(number) :]) if text != number else 1
-    try:
-        bits = int(Decimal(number) * factor) if factor and len(text) <= 32 else 0
-    except (InvalidOperation, ValueError, OverflowError):
-        bits = 0
+    match = _QUANTITY.fullmatch(text)
+    bits = int(Decimal(match[1]) * 10 ** int(match[2] or 0) * _FACTORS[match[3]]) if match else 0
     if not _MIN_RATE <= bits <= _MAX_RATE:
         raise InvalidArgument(f"annotation {name}: {text[:64]!r} is not a bandwidth between 1k and 1P, such as 10M")
     return bits

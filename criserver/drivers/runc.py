@@ -34,18 +34,30 @@ class HandlerConfig:
 class OciRuntime:
     """The runtime handlers of this server."""
 
-    def __init__(self, handlers: Sequence[Handler]) -> None:
-        """`handlers` are those that can be used, the default first; from `open_runtime`."""
+    def __init__(self, handlers: Sequence[Handler], default: str, missing: Mapping[str, str]) -> None:
+        """`handlers` are those that can be used, the default first; from `open_runtime`.
+
+        `default` is the default's name, also when it cannot be used; `missing` are the other configured handlers and
+        the programs that they lack.
+        """
         self._handlers = {handler.name: handler for handler in handlers}
-        self._default = handlers[0] if handlers else None
+        self._default, self._missing = default, missing
 
     def handler(self, name: str) -> Handler:
-        """The handler of that name, "" for the default one; InvalidArgument lists those that exist."""
-        found = self._handlers.get(name) if name else self._default
-        if found is None:
+        """The handler of that name, "" for the default one.
+
+        FailedPrecondition names the program that a configured handler lacks, InvalidArgument lists those that exist.
+        """
+        wanted = name or self._default
+        if wanted in self._missing:
+            raise FailedPrecondition(
+                f"runtime handler {wanted!r}: program {self._missing[wanted]} is not there or not executable; "
+                f"install it or correct runtime.handlers.{wanted}.path"
+            )
+        if wanted not in self._handlers:
             known = ", ".join(self._handlers) or "none: install runc (Debian package runc)"
-            raise InvalidArgument(f"runtime handler {name or 'default'!r} is not usable on this node; usable: {known}")
-        return found
+            raise InvalidArgument(f"runtime handler {wanted!r} is not configured on this node; usable: {known}")
+        return self._handlers[wanted]
 
     def handlers(self) -> tuple[Handler, ...]:
         """Every configured handler that can be used on this host, the default first."""
@@ -87,9 +99,9 @@ async def open_runtime(
     """
     usable = {name: await _probe(name, entry, state, cgroup_driver) for name, entry in handlers.items()}
     found = {name: handler for name, handler in usable.items() if handler is not None}
-    first = next((name for name in PREFERENCE if name in found), "") if default == "auto" else default
-    rest = [handler for name, handler in found.items() if name != first]
-    return OciRuntime([found[first], *rest] if first in found else [])
+    missing = {name: entry.path for name, entry in handlers.items() if name not in found}
+    first = next((name for name in PREFERENCE if name in found), PREFERENCE[0]) if default == "auto" else default
+    return OciRuntime(sorted(found.values(), key=lambda handler: handler.name != first), first, missing)
 
 
 async def _probe(name: str, entry: HandlerConfig, state: str, cgroup_driver: str) -> Handler | None:

@@ -25,6 +25,7 @@ _USERINFO = re.compile(r"(https?://)[^\s/@\"]*@")
 # skopeo has one exit status for everything: what happened is in its words. The first match counts.
 _MEANINGS: tuple[tuple[type[errors.CriError], tuple[str, ...]], ...] = (
     (errors.ResourceExhausted, ("no space left on device", "disk quota exceeded")),
+    (errors.InvalidArgument, ("invalid reference format",)),
     (errors.PermissionDenied, ("rejected by policy", "is blocked in", "signature was required", "image rejected")),
     (errors.DataLoss, ("digest did not match", "did not match, expected", "does not match", "unexpected eof")),
     (errors.Unauthenticated, ("unauthorized", "authentication required", "invalid username/password", "401 ")),

@@ -6,7 +6,6 @@ then what touches the files. Everything here may block for some milliseconds: ca
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
@@ -19,6 +18,10 @@ from criserver.kernel.mount import MountInfo
 
 # Mount options that a cgroup v1 superblock shows besides its controllers (cgroup1_show_options in the kernel).
 _V1_OPTIONS = {"rw", "ro", "noprefix", "xattr", "cpuset_v2_mode", "favordynmods", "clone_children", "release_agent"}
+
+# A v2 hierarchy with none of these is beside v1, with what v1 has no use for: runtimes set no limits there. And a
+# controller that is given to children cannot be moved to v1 any more, which is what crun asks for.
+_LIMITING = {"cpu", "memory", "pids"}
 
 # Rounds of killing and of removing, and the pause between them in seconds: 3 s in all before giving up.
 _ROUNDS = 150
@@ -96,7 +99,7 @@ def make(hierarchy: Hierarchy, cgroup: str) -> bool:
 
 
 def _make_one(hierarchy: Hierarchy, parent: str, directory: str) -> bool:
-    if hierarchy.version == 2:
+    if hierarchy.version == 2 and hierarchy.controllers & _LIMITING:
         _delegate(parent)
     try:
         os.mkdir(directory, 0o755)
@@ -109,15 +112,11 @@ def _make_one(hierarchy: Hierarchy, parent: str, directory: str) -> bool:
 
 
 def make_child(hierarchy: Hierarchy, cgroup: str, name: str) -> None:
-    """Create a child of a cgroup that has processes, as v2 allows it: without controllers of its own. Idempotent.
+    """Create a child of a cgroup that has processes, as v2 allows it: without controllers of its own.
 
-    Where the hierarchy does not have the cgroup itself, it gets no child either.
+    FileNotFoundError when the cgroup itself is not there.
     """
-    parent = hierarchy.directory(cgroup)
-    with contextlib.suppress(FileExistsError, FileNotFoundError):
-        os.mkdir(f"{parent}/{name}", 0o755)
-        if "cpuset" in hierarchy.controllers and hierarchy.version == 1:
-            _inherit_cpuset(parent, f"{parent}/{name}")
+    os.mkdir(f"{hierarchy.directory(cgroup)}/{name}", 0o755)
 
 
 def _delegate(parent: str) -> None:

@@ -20,7 +20,6 @@ MS_NOSUID = 2
 MS_PRIVATE = 1 << 18
 MS_RDONLY = 1
 MS_REC = 16384
-MS_REMOUNT = 32
 MS_SHARED = 1 << 20
 MS_SLAVE = 1 << 19
 UMOUNT_NOFOLLOW = 8
@@ -50,16 +49,6 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "")
 def bind(source: str, target: str, *, recursive: bool = False) -> None:
     """Make `source` appear at `target` too, with the mounts below it if `recursive`."""
     libc.mount(source, target, "", MS_BIND | (MS_REC if recursive else 0), "")
-
-
-def bind_readonly(source: str, target: str) -> None:
-    """Bind `source` at `target` read-only; the read-only flag takes a second call (mount(2), "Creating a bind")."""
-    bind(source, target)
-    try:
-        libc.mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY, "")
-    except OSError:
-        unmount(target)
-        raise
 
 
 def set_propagation(target: str, propagation: int) -> None:

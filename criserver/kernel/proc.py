@@ -36,6 +36,12 @@ def comm(pid: int) -> str | None:
         return None
 
 
+def set_comm(name: str) -> None:
+    """Name this process (proc_pid_comm(5), at most 15 bytes), so that ps and benchmarks tell it from other Pythons."""
+    with open("/proc/self/comm", "w", encoding="ascii") as file:
+        file.write(name)
+
+
 def status(pid: int | str = "self") -> Mapping[str, str]:
     """The fields of /proc/PID/status (proc_pid_status(5)), such as "CapEff"; empty when there is no such process."""
     try:

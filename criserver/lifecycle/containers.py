@@ -34,6 +34,7 @@ from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
 
 log = logging.getLogger(__name__)
+CREATE = "CreateContainer"
 LIVE = frozenset({ContainerState.CREATED, ContainerState.RUNNING, ContainerState.UNKNOWN})
 KILL_SECONDS = 10.0  # how long SIGKILL may take to be seen: uninterruptible sleep in the kernel is the only reason
 
@@ -68,10 +69,14 @@ class ContainerLifecycle:
         NotFound for sandbox or image, FailedPrecondition when the sandbox is not ready, RuntimeFailed.
         """
         sandbox = self._sandboxes.get(sandbox_id)
-        key = ("CreateContainer", sandbox.id, config.metadata)
+        key = (CREATE, sandbox.id, config.metadata)
         meta = sandbox.config.metadata
         with log_context(pod=f"{meta.namespace}/{meta.name}", container=config.metadata.name, sandbox_id=sandbox.id):
             return await self._operations.join(key, lambda: self._create(sandbox, config))
+
+    async def settled(self, sandbox_id: str) -> None:
+        """Wait for containers of the sandbox that are being made; none begins once the sandbox is not READY."""
+        await self._operations.settled(CREATE, sandbox_id)
 
     def delivered(self, container_id: str) -> None:
         """Note that a caller has the id, so that asking for the name again is an error from now on."""
@@ -135,7 +140,7 @@ class ContainerLifecycle:
             raise NotFound(f"config.image.image: {config.image.image!r} is not on this node; pull it first")
         row = await self._row(sandbox, config, image)
         stages = Stages("CreateContainer")
-        undo = UndoStack(self._journal, self._undoers, "CreateContainer", row.id)
+        undo = UndoStack(self._journal, self._undoers, CREATE, row.id)
         with log_context(container_id=row.id):
             try:
                 async with undo:
@@ -202,12 +207,14 @@ class ContainerLifecycle:
             sandbox = self._sandboxes.get(row.sandbox_id)
             if sandbox.state is not SandboxState.READY:
                 raise FailedPrecondition(f"pod sandbox {sandbox.id} is {sandbox.state}: nothing can start in it")
+            # Taken before: a brief container has ended when the runtime returns, and none ends before it has started.
+            started_at = self._powers.clock.now()
             try:
                 await self._powers.runtime.start(row.runtime_handler, row.id)
             except RuntimeFailed as error:
                 await self._failed_start(row, error)
                 raise
-            await self._containers.update(row.id, state=ContainerState.RUNNING, started_at=self._powers.clock.now())
+            await self._containers.update(row.id, state=ContainerState.RUNNING, started_at=started_at)
         log.info("container is started")
 
     async def _failed_start(self, row: Container, error: RuntimeFailed) -> None:

@@ -41,7 +41,7 @@ class Exits:
         """Follow a container from now on. Idempotent."""
         if container_id not in self._ended:
             self._ended[container_id] = asyncio.Event()
-            self._tasks.spawn(self._watch(container_id), name=f"watch {container_id[:12]}")
+            self._tasks.spawn(self._watch(container_id), name=f"watch {container_id[:12]}", endless=True)
 
     async def wait(self, container_id: str, seconds: float | None) -> bool:
         """Wait until the container's end is in its row; False when `seconds` ran out before."""

@@ -22,10 +22,11 @@ from dataclasses import dataclass, replace
 from criserver.errors import InvalidArgument
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
-from criserver.model.image import Credentials, Image, ImageRecord
-from criserver.model.reference import Reference, is_digest, parse_reference
+from criserver.lifecycle.pulls import Pulls
+from criserver.model.image import Credentials, Image
+from criserver.model.reference import is_digest, parse_reference
 from criserver.ports.layers import Layers
-from criserver.ports.registry import Archives, FetchedImage, Registry, Remote
+from criserver.ports.registry import Archives, Registry
 from criserver.state.images import ImageRepository
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class ImageService:
         """`pinned` are names or globs (fnmatch) of images that the kubelet must not collect."""
         self._repository = repository
         self._registry = registry
-        self._archives = archives
         self._pool = LayerPool(repository, layers)
+        self._pulls = Pulls(repository, registry, archives, self._pool, operations, clock)
         self._root = layers.root
         self._operations = operations
         self._pinned = tuple(map(_pattern, pinned))
@@ -70,14 +71,11 @@ class ImageService:
 
         Callers with the same reference and credentials share one pull, and one that gives up stops nobody's.
         """
-        reference = parse_reference(text)
-        key = ("PullImage", str(reference), credentials)
-        return self._shown(await self._operations.join(key, lambda: self._pull(reference, credentials)))
+        return self._shown(await self._pulls.pull(text, credentials))
 
     async def load(self, path: str) -> tuple[Image, ...]:
         """Bring the images of the archive file at the absolute `path` here, under the names it gives them."""
-        images = await self._operations.join(("LoadImage", path), lambda: self._load(path))
-        return tuple(map(self._shown, images))
+        return tuple(map(self._shown, await self._pulls.load(path)))
 
     def list(self, wanted: str = "") -> tuple[Image, ...]:
         """Every image, or the one that `wanted` names."""
@@ -118,7 +116,7 @@ class ImageService:
 
     def usage(self) -> FilesystemUsage:
         """What all layers take on disk."""
-        layers = self._repository.layers()
+        layers = tuple(self._repository.layers)
         used, inodes = sum(layer.size for layer in layers), sum(layer.inodes for layer in layers)
         return FilesystemUsage(self._root, used, inodes, self._clock())
 
@@ -131,49 +129,22 @@ class ImageService:
         if holders is not None:
             await self._repository.release_all_but(holders)
         missing = await self._pool.recover()
-        for image in self._repository:
-            if missing.intersection(image.layers):
-                log.error("image %s has lost layers on disk and is dropped: pull it again", image.id)
-                await self._repository.remove(image.id, even_leased=True)
+        broken = {image.id: "layers are gone from disk" for image in self._repository if missing & set(image.layers)}
+        for image_id, reason in (broken | self._repository.damaged).items():
+            log.error("image %s is dropped, pull it again: %s", image_id, reason)
+            await self._repository.remove(image_id, even_leased=True)
         await self._pool.sweep()
-
-    async def _pull(self, reference: Reference, credentials: Credentials | None) -> Image:
-        async with self._registry.open(reference, credentials) as remote:
-            names = [name for name in (reference.tagged, reference.with_digest(remote.digest)) if name]
-            return await self._known(reference, remote, names) or await self._store(await remote.fetch(), names)
-
-    async def _known(self, reference: Reference, remote: Remote, names: Sequence[str]) -> Image | None:
-        """The image that the reference names now, when it is here already; it gets the names."""
-        known = self._repository.by_reference(reference.with_digest(remote.digest))
-        image_id = known.id if known else remote.image_id
-        return await self._repository.name(image_id, names)
-
-    async def _load(self, path: str) -> tuple[Image, ...]:
-        async with self._archives.open(path) as archived:
-            images = []
-            for image in archived:
-                names = [parse_reference(name).tagged for name in image.names]
-                images.append(await self._store(await image.fetch(), [name for name in names if name]))
-            return tuple(images)
-
-    async def _store(self, fetched: FetchedImage, names: Sequence[str]) -> Image:
-        if known := await self._repository.name(fetched.id, names):
-            return known
-        record = ImageRecord(fetched.defaults, fetched.annotations, self._clock())
-        async with self._pool.hold(fetched.layers) as layers:
-            return await self._repository.add(fetched.id, record, fetched.config, layers, names)
 
     async def _remove(self, image_id: str) -> None:
         await self._repository.remove(image_id)
         await self._pool.sweep()
+        log.info("image is removed", extra={"image_id": image_id})
 
     def _find(self, text: str) -> Image | None:
-        if is_digest(text):
-            return self._repository.by_id(text)
-        if matches := self._with_prefix(text):
-            return matches
-        reference = parse_reference(text)
-        return self._repository.by_reference(str(reference))
+        for image_id in (text, f"sha256:{text}"):
+            if is_digest(image_id):
+                return self._repository.by_id(image_id)
+        return self._with_prefix(text) or self._repository.by_reference(str(parse_reference(text)))
 
     def _with_prefix(self, text: str) -> Image | None:
         """crictl shows ids shortened and without "sha256:", and passes on what the user copied from there."""

@@ -26,8 +26,9 @@ class LayerPool:
 
     def __init__(self, repository: ImageRepository, layers: Layers) -> None:
         """Rows in `repository`, trees in `layers`."""
-        self._repository = repository
-        self._layers = layers
+        self._images = repository
+        self._rows = repository.layers
+        self._trees = layers
         self._claims: Counter[str] = Counter()
         self._unpacking: dict[str, asyncio.Future[None]] = {}
         # Between finding a layer unused and the commit that drops it, nobody may find it present.
@@ -49,24 +50,25 @@ class LayerPool:
     async def sweep(self) -> None:
         """Drop layers that nobody uses, rows first: a tree without a row is what recovery removes as well."""
         async with self._presence:
-            unused = [row.number for row in self._repository.unreferenced() if self._claims[row.diff_id] <= 0]
+            used = {number for image in self._images for number in image.layers}
+            unused = [row.number for row in self._rows if row.number not in used and self._claims[row.diff_id] <= 0]
             self._claims = +self._claims
             if not unused:
                 return
-            await self._repository.forget_layers(unused)
+            await self._rows.forget(unused)
         await self._drop(unused)
 
     async def recover(self) -> frozenset[int]:
         """Bring rows and trees to agree after a crash; returns numbers of layers whose trees are missing."""
-        present = await self._layers.present()
-        await self._repository.forget_unfinished()
-        known = {layer.number for layer in self._repository.layers()}
+        present = await self._trees.present()
+        await self._rows.forget_unfinished()
+        known = {layer.number for layer in self._rows}
         await self._drop(present - known)
         return frozenset(known - present)
 
     async def _bring(self, blobs: dict[str, LayerBlob]) -> None:
         """Unpack what is missing; what another pull is unpacking is waited for, and taken over should that fail."""
-        while missing := [diff_id for diff_id in blobs if self._repository.layer(diff_id) is None]:
+        while missing := [diff_id for diff_id in blobs if self._rows.find(diff_id) is None]:
             mine = [blobs[diff_id] for diff_id in missing if diff_id not in self._unpacking]
             if mine:
                 await self._unpack(mine)
@@ -77,15 +79,15 @@ class LayerPool:
         done = asyncio.get_running_loop().create_future()
         self._unpacking.update(dict.fromkeys((blob.diff_id for blob in blobs), done))
         try:
-            numbered = {await self._repository.reserve_layer(blob.diff_id): blob for blob in blobs}
+            numbered = {await self._rows.reserve(blob.diff_id): blob for blob in blobs}
             try:
-                for layer in await self._layers.unpack(numbered):
-                    await self._repository.layer_ready(layer)
+                for layer in await self._trees.unpack(numbered):
+                    await self._rows.ready(layer)
             except BaseException:
                 await self._abandon(numbered)
                 raise
         except OSError as error:
-            raise Internal(f"cannot unpack layers below {self._layers.root}: {error}") from error
+            raise Internal(f"cannot unpack layers below {self._trees.root}: {error}") from error
         finally:
             for blob in blobs:
                 del self._unpacking[blob.diff_id]
@@ -93,17 +95,17 @@ class LayerPool:
 
     async def _abandon(self, numbers: Iterable[int]) -> None:
         gone = frozenset(numbers)
-        await self._repository.forget_layers(gone)
+        await self._rows.forget(gone)
         await self._drop(gone)
 
     async def _drop(self, numbers: Iterable[int]) -> None:
         try:
-            await self._layers.remove(frozenset(numbers))
+            await self._trees.remove(frozenset(numbers))
         except OSError as error:
             log.error("layer trees cannot be removed now, the next start tries again: %s", error)
 
     def _present(self, diff_id: str) -> Layer:
-        layer = self._repository.layer(diff_id)
+        layer = self._rows.find(diff_id)
         if layer is None:
             raise Internal(f"layer {diff_id} has vanished while it was claimed")
         return layer

@@ -34,6 +34,15 @@ class Operations:
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return cast(T, await asyncio.shield(task))
 
+    async def settled(self, *prefix: Hashable) -> None:
+        """Wait until no operation whose key begins with `prefix` is in flight, however those that are may end."""
+        while tasks := [task for key, task in self._running.items() if _begins(key, prefix)]:
+            await asyncio.wait(tasks)
+
     def running(self, key: Hashable) -> bool:
         """Whether an operation under `key` is in flight."""
         return key in self._running
+
+
+def _begins(key: Hashable, prefix: tuple[Hashable, ...]) -> bool:
+    return isinstance(key, tuple) and key[: len(prefix)] == prefix

@@ -176,6 +176,7 @@ class PodLifecycle:
         powers, key = self._powers, sandbox.id
 
         async def containers() -> None:
+            await self._containers.settled(key)
             await asyncio.gather(*(self._containers.kill(row.id) for row in self._containers.of(key)))
 
         async def network() -> None:

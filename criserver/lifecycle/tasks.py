@@ -17,25 +17,30 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
+        self._endless: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, T], name: str, *, quiet: bool = False) -> asyncio.Task[T]:
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, T], name: str, *, quiet: bool = False, endless: bool = False
+    ) -> asyncio.Task[T]:
         """Start a task; a failure nobody awaits is logged, unless `quiet` says that its awaiter tells it.
 
-        A quiet task works for its awaiter and has its log context; any other has none but its own.
+        A quiet task works for its awaiter and has its log context; any other has none but its own. An `endless` one
+        waits for what may never happen: a stop of the server does not wait for it.
         """
         context = None if quiet else contextvars.Context()
         task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
-        self._running.add(task)
+        (self._endless if endless else self._running).add(task)
         task.add_done_callback(lambda done: self._settled(done, quiet))
         return task
 
     async def drain(self, seconds: float) -> int:
-        """Wait for running tasks, at most `seconds`; returns how many are still running."""
+        """Wait for running tasks but the endless ones, at most `seconds`; returns how many are still running."""
         if self._running:
             await asyncio.wait(tuple(self._running), timeout=seconds)
         return len(self._running)
 
     def _settled(self, task: asyncio.Task[Any], quiet: bool) -> None:
         self._running.discard(task)
+        self._endless.discard(task)
         if not task.cancelled() and (error := task.exception()) and not quiet:
             log.error("background task %s failed: %s", task.get_name(), error, exc_info=error)

@@ -53,7 +53,7 @@ class StderrHandler(logging.Handler):
         """Write or queue the record; never raises and, once started, never blocks."""
         try:
             line = self.format(record) + "\n"
-        except Exception:  # noqa: BLE001 - a wrong log call must not stop what it tells of
+        except Exception:  # a wrong log call must not stop what it tells of
             self.handleError(record)
             return
         if self._thread is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from criserver.errors import InvalidArgument
+from criserver.errors import Internal, InvalidArgument, Unimplemented
 from criserver.model.security import ContainerSecurity
 from criserver.spec import checks
 from criserver.spec.wish import HostDevice, ResolvedDevice, SpecWish
@@ -21,6 +21,7 @@ _RUNTIME_OWN = frozenset(checks.words("console full null ptmx random tty urandom
 
 def nodes(wish: SpecWish) -> list[dict[str, Any]]:
     """linux.devices: the host's in a privileged container, and those asked for, by path."""
+    _check_resolved(wish)
     found: dict[str, dict[str, Any]] = {}
     if _has_host_devices(wish):
         found = {device.path: _node(device.path, device) for device in wish.host.devices}
@@ -40,6 +41,14 @@ def rules(wish: SpecWish) -> list[dict[str, Any]]:
         allowed = {"allow": True, "type": node.type, "major": node.major, "minor": node.minor}
         result.append({**allowed, "access": _permissions(device)})
     return result
+
+
+def _check_resolved(wish: SpecWish) -> None:
+    if wish.config.cdi_devices:
+        raise Unimplemented(f"config.CDI_devices: {', '.join(wish.config.cdi_devices)}: not supported; give devices")
+    missing = set(wish.config.devices) - {resolved.device for resolved in wish.devices}
+    if missing:
+        raise Internal(f"devices {', '.join(sorted(device.host_path for device in missing))} were not resolved")
 
 
 def _has_host_devices(wish: SpecWish) -> bool:

@@ -19,19 +19,26 @@ _UNIFIED_KEY = re.compile(r"[a-z0-9_]+\.[A-Za-z0-9_.]+")
 _INT64_MAX = 2**63 - 1
 
 
-def resources(wanted: LinuxResources, host: HostFacts, policy: Policy, field: str = "resources") -> dict[str, Any]:
+def resources(
+    wanted: LinuxResources, host: HostFacts, policy: Policy, field: str = "resources", *, update: bool = False
+) -> dict[str, Any]:
     """linux.resources without device rules; only what is asked for is in it.
 
-    Units are the CRI's: microseconds, bytes, shares of 1024. `field` begins the field names of errors.
+    Units are the CRI's: microseconds, bytes, shares of 1024. `field` begins the field names of errors. -1, "no limit",
+    is said in an `update` only: a new cgroup has none, and crun 1.8 cannot write it.
     """
     parts: dict[str, Any] = {
-        "cpu": _cpu(wanted, field),
-        "memory": _memory(wanted, host, policy, field),
+        "cpu": _limits(_cpu(wanted, field), update=update),
+        "memory": _limits(_memory(wanted, host, policy, field), update=update),
         "hugepageLimits": _hugepages(wanted, host, field),
         "unified": _unified(wanted, host, field),
         "pids": {"limit": policy.pids_limit} if policy.pids_limit > 0 else {},
     }
     return {key: part for key, part in parts.items() if part}
+
+
+def _limits(part: dict[str, Any], *, update: bool) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if update or value != -1}
 
 
 def _cpu(wanted: LinuxResources, field: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from criserver.errors import InvalidArgument
 from criserver.model.security import NamespaceMode, NamespaceOptions
 
-_KEY = re.compile(r"[a-z0-9_]+(\.[a-zA-Z0-9_/:@-]+)+")
+# "/" stands for a dot in the name of an interface (eth0.100), so two of them would be ".." in the file's path.
+_KEY = re.compile(r"[a-z0-9_]+(\.[a-zA-Z0-9_:@-]+(/[a-zA-Z0-9_:@-]+)*)+")
 # Numbers, names and lists of them ("1024 65535"); no "+" or "=", which some tools take for the next assignment.
 _VALUE = re.compile(r"[A-Za-z0-9_.,:/-]+([ \t][A-Za-z0-9_.,:/-]+)*")
 _IPC = re.compile(r"fs\.mqueue\.\w+|kernel\.(auto_msgmni|msg\w+|sem|sem_next_id|shm\w+)")

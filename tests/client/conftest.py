@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import fcntl
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -40,15 +40,26 @@ def pulling(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Map
     return {"registries_conf": str(registry.registries_conf(directory / "r.conf")), "policy": str(policy)}
 
 
+CLAIMS: list[IO[bytes]] = []
+
+
 def free_number() -> int:
-    """A number whose bridge nobody has, so that test runs beside this one keep theirs."""
-    numbers = [(os.getpid() + step) % 100 for step in range(100)]
-    return next(number for number in numbers if not Path(f"/sys/class/net/critest{number}").exists())
+    """A number for a `Server`, this run's alone for as long as it lasts, whatever other runs there are."""
+    for number in range(100):
+        claim = open(f"/run/lock/criserver-test-{number}", "ab")  # noqa: SIM115 - the lock is held until the end
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not Path(f"/sys/class/net/critest{number}").exists():
+                CLAIMS.append(claim)
+                return number
+        claim.close()
+    raise RuntimeError("a hundred servers are being tested already")
 
 
 @contextlib.contextmanager
 def serving(base: Path, config: Mapping[str, Any], *, plugin: str = "bridge") -> Iterator[Server]:
     """A running server; at the end its pods are removed, and nothing may be left of them."""
+    base.mkdir(exist_ok=True)
     running = Server(base, free_number(), config, plugin=plugin)
     try:
         running.start()

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the streaming protocols: no bytes may do more than raise RemoteProtocolError.
 
     pip install atheris
-    python tests/fuzz/fuzz_wire.py [CORPUS_FOLDER] [-max_total_time=60]
+    python tests/fuzz/fuzz_wire.py CORPUS_FOLDER [-max_total_time=60]
 
 The first byte of an input picks the machine, the second how the rest is cut. The corpus starts from the captures of
 real clients. Besides the invariant of `tests/unit/streaming/wire/kit.py`, whatever state the peer brought a session
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,14 +120,13 @@ def seed(folder: Path) -> None:
 
 def main() -> None:
     """Fuzz until stopped, or for as long as the options say."""
-    folder = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    options = [word for word in sys.argv[1:] if word.startswith("-")]
-    with tempfile.TemporaryDirectory() as scratch:
-        corpus = Path(folder or scratch)
-        corpus.mkdir(parents=True, exist_ok=True)
-        seed(corpus)
-        atheris.Setup([sys.argv[0], str(corpus), *options], fuzz)
-        atheris.Fuzz()
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit("the first argument must be the corpus folder")
+    corpus = Path(sys.argv[1])
+    corpus.mkdir(parents=True, exist_ok=True)
+    seed(corpus)
+    atheris.Setup(sys.argv, fuzz)
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

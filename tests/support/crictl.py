@@ -52,9 +52,9 @@ class Crictl:
         assert done.returncode == 0, f"crictl {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
 
-    def json(self, *arguments: str) -> Any:
+    def json(self, verb: str, *arguments: str) -> Any:
         """The answer to a call that must succeed, as JSON."""
-        return json.loads(self(*arguments, "-o", "json"))
+        return json.loads(self(verb, "-o", "json", *arguments))
 
     def refused(self, *arguments: str) -> str:
         """Standard error of a call that must fail."""
@@ -86,3 +86,20 @@ class Crictl:
     def create(self, pod_id: str, container: Mapping[str, Any], pod: Mapping[str, Any], *flags: str) -> str:
         """Create a container; its id."""
         return self("create", *flags, pod_id, self.file(container), self.file(pod))
+
+
+def pod(name: str, logs: Path | None = None, *, attempt: int = 0, **more: Any) -> dict[str, Any]:
+    """A pod-config.json; `more` are fields of PodSandboxConfig."""
+    metadata = {"name": name, "namespace": "default", "uid": f"uid-{name}", "attempt": attempt}
+    return {"metadata": metadata, "log_directory": str(logs or ""), "linux": {}} | more
+
+
+def container(name: str, *command: str, image: str, attempt: int = 0, **more: Any) -> dict[str, Any]:
+    """A container-config.json that logs to NAME.log; `more` are fields of ContainerConfig."""
+    return {
+        "metadata": {"name": name, "attempt": attempt},
+        "image": {"image": image},
+        "command": list(command),
+        "log_path": f"{name}.log",
+        "linux": {},
+    } | more

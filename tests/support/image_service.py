@@ -46,7 +46,7 @@ class Node:
     def assert_empty(self) -> None:
         """Nothing is known and nothing is on disk."""
         assert self.images.list() == ()
-        assert self.repository.layers() == ()
+        assert tuple(self.repository.layers) == ()
         assert self.layer_directories() == set()
         assert self.workspaces() == set()
 

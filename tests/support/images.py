@@ -68,8 +68,8 @@ def symlink(target: str, **more: Any) -> Node:
 
 
 def hardlink(target: str) -> Node:
-    """A hard link to the entry named `target`."""
-    return Node(tarfile.LNKTYPE, target=target)
+    """A hard link to the entry named `target`; some readers give the link's mode to the file, so it is a program's."""
+    return Node(tarfile.LNKTYPE, target=target, mode=0o755)
 
 
 def device(major: int, minor: int, mode: int = 0o666, kind: bytes = tarfile.CHRTYPE) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ import grpc
 import yaml
 
 from criserver.api.pb import api_pb2 as pb
+from tests.support import packet_filter
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
@@ -54,6 +56,7 @@ class Server:
     number: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
     module: Sequence[str] = ("-m", "criserver")
+    log_level: str = "debug"
     plugin: str = "bridge"
     process: subprocess.Popen[bytes] | None = None
 
@@ -104,7 +107,7 @@ class Server:
             self.prepare()
         argv = [
             sys.executable, *self.module, "serve", "--config", f"{self.base}/config.yaml",
-            "--root", str(self.root), "--state", str(self.state), "--listen", self.socket, "--log-level", "debug",
+            "--root", str(self.root), "--state", str(self.state), "--listen", self.socket, "--log-level", self.log_level,
         ]  # fmt: skip
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -129,6 +132,18 @@ class Server:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def reboot(self) -> None:
+        """Take what a reboot takes: processes, mounts, cgroups and the state directory. The server is dead before."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.wait_until(lambda: not self.processes(), 10, "processes to end")
+        for target in reversed(self.mounts()):
+            subprocess.run(["umount", "-l", target], check=True)
+        for cgroup in reversed(self.cgroups()):
+            os.rmdir(cgroup)
+        shutil.rmtree(self.state)
 
     def stop(self) -> None:
         """SIGTERM, and wait."""
@@ -169,6 +184,7 @@ class Server:
         for target in reversed(self.mounts()):
             subprocess.run(["umount", "-l", target], check=False)
         subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
+        packet_filter.remove({self.subnet, *self.ids()})
 
     # What is left, of everything that a pod may take:
 
@@ -176,7 +192,7 @@ class Server:
         """Everything that pods, containers and pulls may leave; empty lists when all is clean. Images are no dirt."""
         return {
             "mounts": self.mounts(),
-            "processes": [f"{pid} {_comm(pid)}" for pid in self.processes() if _comm(pid) != "conmon-zygote"],
+            "processes": [f"{pid} {comm(pid)}" for pid in self.processes() if comm(pid) != "conmon-zygote"],
             "links": [path.name for path in Path(f"/sys/class/net/{self.bridge}/brif").glob("*")],
             "rules": self.rules(),
             "rows": self.rows(),
@@ -203,9 +219,7 @@ class Server:
 
     def rules(self) -> list[str]:
         """Packet filter rules that speak of its pods: masquerading and host ports."""
-        done = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)
-        marks = {self.subnet, *self.ids()}
-        return [line for line in done.stdout.splitlines() if any(mark in line for mark in marks)]
+        return packet_filter.rules({self.subnet, *self.ids()})
 
     def rows(self) -> list[str]:
         """Rows of pods, containers, unfinished steps and image leases, looked at behind the server's back."""
@@ -263,7 +277,8 @@ def _speaks(text: str, ids: set[str]) -> bool:
     return any(part in text for part in ids)
 
 
-def _comm(pid: int) -> str:
+def comm(pid: int) -> str:
+    """The name of a process, "gone" without one."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

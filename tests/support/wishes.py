@@ -177,7 +177,7 @@ def _resources(text: Bad, number: Bad) -> st.SearchStrategy[LinuxResources]:
 
 
 def _mounts(text: Bad, sources: tuple[str, ...]) -> st.SearchStrategy[ResolvedMount]:
-    where = _of("/a", "/a/b", "/dev/shm", "/sys", "/proc/meminfo", "/etc/hosts", "/usr/share/x", bad=text)
+    where = _of("/a", "/a/b", "/dev/shm", "/sys", "/usr/share/x", bad=_if(text, _of("/proc/meminfo", "/dev", bad=text)))
     readonly = st.booleans()
     mount = st.builds(
         Mount,
@@ -233,11 +233,11 @@ def _policy(text: Bad, number: Bad) -> st.SearchStrategy[Policy]:
 
 @st.composite
 def wishes(
-    draw: st.DrawFn, *, hostile: bool, host: HostFacts | None = None, sources: tuple[str, ...] = ("/srv", "/etc/hosts")
+    draw: st.DrawFn, *, hostile: bool, host: HostFacts | None = None, sources: tuple[str, ...] = ("/srv",)
 ) -> SpecWish:
     """All that a request can say: `hostile` with anything that the types allow, else only what has a meaning.
 
-    `sources` are the host paths that mounts may take, `host` the facts of a real host.
+    `sources` are directories of the host that mounts may take, `host` the facts of a real host.
     """
     text, number = (NASTY, EXTREME) if hostile else (NONE, NONE)
     options = draw(_namespaces(text))

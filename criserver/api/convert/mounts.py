@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from criserver.api.convert import fields, security
+from criserver.api.convert import fields, namespaces
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
 from criserver.model.container import Device, ImageSpec, Mount, Propagation
@@ -34,8 +34,8 @@ def mount(given: pb.Mount) -> Mount:
         readonly=given.readonly,
         selinux_relabel=given.selinux_relabel,
         propagation=fields.choice(given.propagation, _PROPAGATIONS, f"{field}: propagation"),
-        uid_mappings=security.mappings(given.uidMappings, f"{field}: uidMappings"),
-        gid_mappings=security.mappings(given.gidMappings, f"{field}: gidMappings"),
+        uid_mappings=namespaces.mappings(given.uidMappings, f"{field}: uidMappings"),
+        gid_mappings=namespaces.mappings(given.gidMappings, f"{field}: gidMappings"),
         recursive_read_only=given.recursive_read_only,
         image=image_spec(given.image, f"{field}: image") if has_image else None,
         image_sub_path=fields.relative_path(given.image_sub_path, f"{field}: image_sub_path"),
@@ -51,8 +51,8 @@ def mount_pb(given: Mount) -> pb.Mount:
         readonly=given.readonly,
         selinux_relabel=given.selinux_relabel,
         propagation=_PROPAGATION_NUMBERS[given.propagation],
-        uidMappings=security.mappings_pb(given.uid_mappings),
-        gidMappings=security.mappings_pb(given.gid_mappings),
+        uidMappings=namespaces.mappings_pb(given.uid_mappings),
+        gidMappings=namespaces.mappings_pb(given.gid_mappings),
         recursive_read_only=given.recursive_read_only,
         image_sub_path=given.image_sub_path,
         mount_options=given.mount_options,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from criserver.api.convert import fields, resources, security
+from criserver.api.convert import fields, namespaces, resources, security
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
 from criserver.model.resources import LinuxResources
@@ -52,7 +52,7 @@ def sandbox_item(row: Sandbox) -> pb.PodSandbox:
 def sandbox_status(row: Sandbox) -> pb.PodSandboxStatus:
     """PodSandboxStatus; a pod on the node's network has no address of its own, as the kubelet expects."""
     ips = () if row.config.host_network else row.ips
-    options = security.namespace_options_pb(row.config.security.namespace_options)
+    options = namespaces.namespace_options_pb(row.config.security.namespace_options)
     return pb.PodSandboxStatus(
         id=row.id,
         metadata=_metadata_pb(row.config.metadata),

@@ -1,34 +1,26 @@
-"""Security contexts of sandboxes and containers, namespaces and profiles, from and to protobuf."""
+"""Security contexts of sandboxes and containers, and the profiles in them, from protobuf."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from criserver.api.convert import fields
+from criserver.api.convert import fields, namespaces
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
 from criserver.model.security import (
     Capabilities,
     ContainerSecurity,
     GroupsPolicy,
-    IdMapping,
-    NamespaceMode,
-    NamespaceOptions,
     ProfileType,
     SandboxSecurity,
     SecurityProfile,
     SelinuxOptions,
-    UserNamespace,
 )
 from criserver.spec import checks
 from criserver.spec.user import MAX_ID
 
-_MODES: dict[int, NamespaceMode] = {number: NamespaceMode(name) for name, number in pb.NamespaceMode.items()}
-_MODE_NUMBERS = {mode: pb.NamespaceMode.Value(mode.value) for mode in NamespaceMode}
 _POLICIES: dict[int, GroupsPolicy] = {n: GroupsPolicy(name) for name, n in pb.SupplementalGroupsPolicy.items()}
 _PROFILES: dict[int, ProfileType] = {n: ProfileType(name) for name, n in pb.SecurityProfile.ProfileType.items()}
-# The kernel takes as many lines in uid_map (user_namespaces(7)).
-_MAPPINGS_LIMIT = 340
 _LIST_LIMIT = 1024
 
 
@@ -38,7 +30,7 @@ def sandbox_security(given: pb.LinuxSandboxSecurityContext, field: str) -> Sandb
     if group is not None and user is None:
         raise InvalidArgument(f"{field}.run_as_group: {group} without run_as_user; give the user as well")
     return SandboxSecurity(
-        namespace_options=sandbox_namespaces(given.namespace_options, f"{field}.namespace_options"),
+        namespace_options=namespaces.sandbox_namespaces(given.namespace_options, f"{field}.namespace_options"),
         selinux=_selinux(given, field),
         run_as_user=user,
         run_as_group=group,
@@ -58,7 +50,7 @@ def container_security(
     user, group = _ids(given, field)
     options = given.namespace_options if given.HasField("namespace_options") else pod
     return ContainerSecurity(
-        namespace_options=_namespaces(options, f"{field}.namespace_options"),
+        namespace_options=namespaces.namespace_options(options, f"{field}.namespace_options"),
         capabilities=_capabilities(given.capabilities, f"{field}.capabilities"),
         privileged=given.privileged,
         selinux=_selinux(given, field),
@@ -74,73 +66,6 @@ def container_security(
         seccomp=_seccomp(given, field),
         apparmor=_apparmor(given, field),
     )
-
-
-def namespace_options_pb(options: NamespaceOptions) -> pb.NamespaceOption:
-    """NamespaceOption, for a sandbox's status."""
-    result = pb.NamespaceOption(
-        network=_MODE_NUMBERS[options.network],
-        pid=_MODE_NUMBERS[options.pid],
-        ipc=_MODE_NUMBERS[options.ipc],
-        target_id=options.target_id,
-    )
-    if options.userns is not None:
-        result.userns_options.mode = _MODE_NUMBERS[options.userns.mode]
-        result.userns_options.uids.extend(mappings_pb(options.userns.uids))
-        result.userns_options.gids.extend(mappings_pb(options.userns.gids))
-    return result
-
-
-def mappings(given: Sequence[pb.IDMapping], field: str) -> tuple[IdMapping, ...]:
-    """ID mappings; none may be empty or run past the last id, and there are not more than the kernel takes."""
-    if len(given) > _MAPPINGS_LIMIT:
-        raise InvalidArgument(f"{field}: {len(given)} mappings; give at most {_MAPPINGS_LIMIT}")
-    for mapping in given:
-        last = max(mapping.host_id, mapping.container_id) + mapping.length - 1
-        if not mapping.length or last >= 2**32 - 1:
-            raise InvalidArgument(f"{field}: a mapping of {mapping.length} ids up to {last}; give 1 up to {2**32 - 2}")
-    return tuple(IdMapping(m.host_id, m.container_id, m.length) for m in given)
-
-
-def mappings_pb(given: Sequence[IdMapping]) -> list[pb.IDMapping]:
-    """ID mappings back."""
-    return [pb.IDMapping(host_id=m.host_id, container_id=m.container_id, length=m.length) for m in given]
-
-
-def sandbox_namespaces(given: pb.NamespaceOption, field: str) -> NamespaceOptions:
-    """NamespaceOption of a sandbox, where only a container's TARGET has no meaning."""
-    options = _namespaces(given, field)
-    if options.pid is NamespaceMode.TARGET:
-        raise InvalidArgument(
-            f"{field}.pid: TARGET, but a pod sandbox has no container yet; give POD, CONTAINER or NODE"
-        )
-    return options
-
-
-def _namespaces(given: pb.NamespaceOption, field: str) -> NamespaceOptions:
-    network, ipc = _pod_or_node(given.network, f"{field}.network"), _pod_or_node(given.ipc, f"{field}.ipc")
-    pid = fields.choice(given.pid, _MODES, f"{field}.pid")
-    if pid is NamespaceMode.TARGET and not given.target_id:
-        raise InvalidArgument(f"{field}.target_id: empty, but pid is TARGET; give the id of a container of this pod")
-    target = fields.line(given.target_id, f"{field}.target_id")
-    has_userns = given.HasField("userns_options")
-    userns = _user_namespace(given.userns_options, f"{field}.userns_options") if has_userns else None
-    return NamespaceOptions(network, pid, ipc, target, userns)
-
-
-def _user_namespace(given: pb.UserNamespace, field: str) -> UserNamespace:
-    mode = _pod_or_node(given.mode, f"{field}.mode")
-    uids, gids = mappings(given.uids, f"{field}.uids"), mappings(given.gids, f"{field}.gids")
-    if mode is NamespaceMode.POD and not (uids and gids):
-        raise InvalidArgument(f"{field}: mode POD without mappings of uids and gids; give both, or mode NODE")
-    return UserNamespace(mode, uids, gids)
-
-
-def _pod_or_node(number: int, field: str) -> NamespaceMode:
-    mode = fields.choice(number, _MODES, field)
-    if mode not in (NamespaceMode.POD, NamespaceMode.NODE):
-        raise InvalidArgument(f"{field}: {mode} has no meaning here; give POD or NODE")
-    return mode
 
 
 def _ids(

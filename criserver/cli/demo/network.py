@@ -7,6 +7,7 @@ tries the server out wants the host as it was.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import shutil
 
@@ -31,11 +32,12 @@ class HostNetwork:
         self._forwarding = _read(FORWARDING)
 
     def restore(self) -> None:
-        """Drop idle bridges and leases of networks that are new, and forward packets only if that was so before."""
+        """Drop what is new and unused, bridges and leases; forward packets only if that was so before."""
         for name in _idle_bridges() - self._bridges:
             programs.output("ip", "link", "delete", name)
         for name in _names(LEASES) - self._leases:
-            shutil.rmtree(os.path.join(LEASES, name), ignore_errors=True)
+            if not any(_is_address(lease) for lease in _names(os.path.join(LEASES, name))):
+                shutil.rmtree(os.path.join(LEASES, name), ignore_errors=True)
         for directory in (LEASES, os.path.dirname(LEASES)):
             with contextlib.suppress(OSError):  # kept when it has something
                 os.rmdir(directory)
@@ -48,6 +50,13 @@ def _idle_bridges() -> set[str]:
     """Bridges that no interface is attached to."""
     ports = {name: os.path.join(INTERFACES, name, "brif") for name in _names(INTERFACES)}
     return {name for name, directory in ports.items() if os.path.isdir(directory) and not _names(directory)}
+
+
+def _is_address(name: str) -> bool:
+    """Whether a file of host-local is a lease: those are named by their address, beside its lock and its last one."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    return False
 
 
 def _names(directory: str) -> set[str]:

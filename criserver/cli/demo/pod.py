@@ -13,6 +13,8 @@ from criserver.errors import Unavailable
 
 IMAGE = "localhost/criserver-demo:latest"
 NAME, NAMESPACE, UID = "web", "demo", "criserver-demo"
+# As a kubelet labels pods and containers; crictl reads the names of a container's pod there.
+LABELS = {f"io.kubernetes.pod.{key}": value for key, value in (("name", NAME), ("namespace", NAMESPACE), ("uid", UID))}
 # The page is written where the pod runs, so that it tells of the pod and not of the image.
 SCRIPT = """\
 mkdir -p /www
@@ -36,7 +38,7 @@ class DemoPod:
             metadata=cri.PodSandboxMetadata(name=NAME, namespace=NAMESPACE, uid=UID),
             hostname=NAME,
             log_directory=os.path.join(directory, "logs"),
-            labels={"app": "demo"},
+            labels=LABELS,
         )
         self._sandbox.linux.security_context.namespace_options.CopyFrom(OWN_PID)
         os.makedirs(self._sandbox.log_directory, exist_ok=True)
@@ -57,7 +59,7 @@ class DemoPod:
             metadata=cri.ContainerMetadata(name="httpd"),
             image=cri.ImageSpec(image=IMAGE, user_specified_image=IMAGE),
             log_path="httpd.log",
-            labels={"app": "demo"},
+            labels=LABELS,
         )
         config.linux.security_context.namespace_options.CopyFrom(OWN_PID)
         request = cri.CreateContainerRequest(

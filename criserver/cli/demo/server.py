@@ -65,8 +65,8 @@ class DemoServer:
         parts = [part.replace(":", " ").replace("ms", " ms") for part in found.split(",") if part]
         return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
-    def follow_log(self, terminal: Terminal) -> None:
-        """From now on show each line of the log."""
+    def follow_log(self, terminal: Terminal | None) -> None:
+        """From now on show each line of the log; with None, no longer."""
         self._log.terminal = terminal
 
     def complaints(self) -> list[str]:

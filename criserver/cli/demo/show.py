@@ -152,8 +152,11 @@ def _tell_ways_in(terminal: Terminal, config: Config, demo: pod.DemoPod | None) 
 def _wait(terminal: Terminal, server: DemoServer) -> None:
     terminal.title("The server runs on, its log follows. Ctrl-C takes pod and server away.")
     server.follow_log(terminal)
-    while not server.has_ended():
-        time.sleep(0.2)
+    try:
+        while not server.has_ended():
+            time.sleep(0.2)
+    finally:
+        server.follow_log(None)
     raise FailedPrecondition("the server has ended by itself; its last words are above")
 
 

@@ -43,17 +43,27 @@ def _unpack_all(request: dict[str, Any]) -> list[Answer]:
         number, pipe = running.pop(pid)
         answer = answers[number] = _answer(pipe)
         if "error" in answer:
+            answer["message"] = f"layer {layers[number]['digest']}: {answer['message']}"
             waiting.clear()
             for other in running:
                 os.kill(other, signal.SIGKILL)
-    return _until_error(answers)
+    return _until_error(answers) or _synced(layers, answers)
 
 
 def _until_error(answers: list[Answer | None]) -> list[Answer]:
-    """The answers, or the one error that explains why there are not all: siblings killed for it are not the reason."""
-    given = [answer for answer in answers if answer]
-    failed = sorted((answer for answer in given if "error" in answer), key=lambda answer: answer["error"] == KILLED)
-    return failed[:1] or given
+    """The one error that explains why there are not all answers: siblings killed for it are not the reason."""
+    failed = [answer for answer in answers if answer and "error" in answer]
+    return sorted(failed, key=lambda answer: str(answer["error"]) == KILLED)[:1]
+
+
+def _synced(layers: list[Layer], answers: list[Answer | None]) -> list[Answer]:
+    """The answers once everything is on disk: a tree that is renamed into place must not lose files with the power."""
+    try:
+        if layers:
+            jail.syncfs(os.path.dirname(layers[0]["target"]))
+    except OSError as error:
+        return [_failure(error)]
+    return [answer for answer in answers if answer]
 
 
 def _fork(layer: Layer, request: dict[str, Any]) -> tuple[int, int]:
@@ -90,11 +100,17 @@ def _unpack(layer: Layer, request: dict[str, Any]) -> Answer:
     except Refused as error:
         return {"error": error.code, "message": str(error)}
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return {"error": "RESOURCE_EXHAUSTED" if full else "INTERNAL", "message": str(error)}
+        return _failure(error)
     except MemoryError:
         return {"error": "RESOURCE_EXHAUSTED", "message": "unpacking the layer needs too much memory"}
+    except Exception as error:  # whatever it is, the server tells it
+        return {"error": "INTERNAL", "message": f"unpacking the layer failed: {error!r}"}
     return {"size": size, "inodes": inodes}
+
+
+def _failure(error: OSError) -> Answer:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return {"error": "RESOURCE_EXHAUSTED" if full else "INTERNAL", "message": str(error)}
 
 
 if __name__ == "__main__":

@@ -74,7 +74,10 @@ def prctl(option: int, argument: int) -> None:
 
 
 def syncfs(path: str) -> None:
-    """Write to disk what the file system of `path` still has in memory (syncfs(2)); errors of that come out here."""
+    """Write to disk what the file system of `path` still has in memory (syncfs(2)); write errors come out here.
+
+    Not part of the jail, but this is where the C library's calls are.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _check("syncfs", _libc.syncfs(fd))

@@ -85,9 +85,10 @@ def _check(header: bytes) -> None:
 
 def _number(field: bytes) -> int:
     """An octal field, or a base-256 one (GNU; first bit set)."""
+    if field[0] == 0xFF:
+        return int.from_bytes(field, "big", signed=True)
     if field[0] & 0x80:
-        value = int.from_bytes(field, "big", signed=False) & ~(0x80 << 8 * (len(field) - 1))
-        return value - (1 << 8 * len(field)) if field[0] == 0xFF else value
+        return int.from_bytes(field, "big") & ~(0x80 << 8 * (len(field) - 1))
     try:
         return int(field.strip(b" \0") or b"0", 8)
     except ValueError:
@@ -121,7 +122,8 @@ def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     offsets: list[bytes] = []
     while position < len(data):
         length, space, _ = data[position : position + 20].partition(b" ")
-        if not space or not length.isdigit() or int(length) <= len(length) + 2:
+        fits = length.isdigit() and len(length) + 2 < int(length) <= len(data) - position
+        if not space or not fits:
             raise damaged("archive has a PAX header that cannot be read")
         record = data[position + len(length) + 1 : position + int(length)]
         key, equals, value = record.partition(b"=")

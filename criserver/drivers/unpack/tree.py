@@ -159,8 +159,13 @@ class Tree:
 
     def _make_parents(self, parent: bytes) -> None:
         """Directories that the archive takes for granted: root's, 0755, below whatever links lead there."""
-        if parent:
-            os.makedirs(os.path.realpath(parent), 0o755, exist_ok=True)
+        path = os.path.realpath(parent)
+        missing: list[bytes] = []
+        while not os.path.isdir(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        for each in reversed(missing):
+            os.mkdir(each, 0o755)
 
     def _clear(self, name: bytes) -> bool:
         """Remove what an earlier entry left under `name`; whether it was a whiteout."""

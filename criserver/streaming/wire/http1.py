@@ -80,7 +80,7 @@ class HttpConnection:
                 self._count_body(len(event.data))
             elif isinstance(event, h11.EndOfMessage) and self._request is not None:
                 return self._request
-            elif event is h11.NEED_DATA:
+            elif event in (h11.NEED_DATA, h11.PAUSED):
                 return NEED_DATA
             else:
                 raise self._fail(None, "the peer closed the connection before its request was whole")

@@ -148,7 +148,7 @@ class SpdyConnection:
         return frames.rst_stream(stream_id, status)
 
     def acknowledge(self, stream_id: int, size: int) -> bytes:
-        """`size` received bytes have been passed on: the WINDOW_UPDATEs due, often none."""
+        """`size` received bytes were used, or dropped with their stream: the WINDOW_UPDATEs due, often none."""
         if self._flow is None:
             return b""
         return b"".join(frames.window_update(*update) for update in self._flow.consumed(stream_id, size))
@@ -181,6 +181,7 @@ class SpdyConnection:
             self._return_credit(stream_id, size)
         elif not within:
             self._fail_stream(stream_id, Reset.FLOW_CONTROL_ERROR)
+            self._return_credit(stream_id, size)
         elif fin:
             self._received(stream_id, Step.CARRY_FIN)
             self._events.append(DataReceived(stream_id, data, True))
@@ -214,9 +215,9 @@ class SpdyConnection:
 
     def _on_syn_stream(self, frame: frames.SynStream) -> None:
         stream_id = frame.stream_id
+        self._streams.seen(stream_id)
         if self._going_away:
             return
-        self._streams.seen(stream_id)
         if self._streams.peer_open >= self._limits.max_streams or Flag.UNIDIRECTIONAL in frame.flags:
             self._events.append(Answer(frames.rst_stream(stream_id, Reset.REFUSED_STREAM)))
             return

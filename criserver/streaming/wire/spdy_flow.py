@@ -39,8 +39,8 @@ class FlowControl:
             windows.pop(stream_id, None)
 
     def sendable(self, stream_id: int) -> int:
-        """Bytes that may be sent on the stream now."""
-        return max(0, min(self._send[SESSION], self._send[stream_id]))
+        """Bytes that may be sent on the stream now; none on one that is over."""
+        return max(0, min(self._send[SESSION], self._send.get(stream_id, 0)))
 
     def sent(self, stream_id: int, size: int) -> None:
         """Take `size` bytes off both windows; LocalProtocolError when they do not hold as much."""

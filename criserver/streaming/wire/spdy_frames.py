@@ -80,9 +80,8 @@ class GoAwayStatus(IntEnum):
 
 
 class Setting(IntEnum):
-    """The settings that this implementation heeds."""
+    """The one setting that this implementation heeds."""
 
-    MAX_CONCURRENT_STREAMS = 4
     INITIAL_WINDOW_SIZE = 7
 
 

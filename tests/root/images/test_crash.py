@@ -16,6 +16,8 @@ from tests.support.image_service import node
 from tests.support.images import busybox_tree, file, image
 from tests.support.registry import Registry
 
+pytest_plugins = ("tests.support.image_fixtures",)
+
 REFERENCE = "registry.k8s.io/crash:1"
 NEVER = 1 << 30
 
@@ -64,13 +66,14 @@ def conf(registry: Registry, registries_conf: Path) -> Path:
 
 
 def victim(root: Path, conf: Path, action: str, fatal: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", VICTIM, str(root), str(conf), action, str(fatal)])
+    arguments = [str(root), str(conf), action, str(fatal)]
+    return subprocess.Popen([sys.executable, "-c", VICTIM, *arguments], cwd=Path(__file__).parents[3])
 
 
 async def assert_recovers(root: Path, conf: Path) -> None:
     async with node(root, conf) as server:
         listed = server.images.list()
-        rows = {str(layer.number) for layer in server.repository.layers()}
+        rows = {str(layer.number) for layer in server.repository.layers}
         assert server.layer_directories() == rows
         assert rows == {str(number) for each in listed for number in each.layers}
         assert server.workspaces() == set()
@@ -117,7 +120,12 @@ async def test_at_any_time_and_no_helper_lives_on(tmp_path: Path, conf: Path) ->
 
 def none_left(text: str) -> bool:
     """Whether within 5 s no process has `text` in its command line any more."""
-    return any(not with_argument(text) or time.sleep(0.01) for _ in range(500))
+    deadline = time.monotonic() + 5
+    while with_argument(text):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def with_argument(text: str) -> list[int]:

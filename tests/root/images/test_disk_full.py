@@ -14,6 +14,8 @@ from tests.support.image_service import node
 from tests.support.images import file, image
 from tests.support.registry import Registry
 
+pytest_plugins = ("tests.support.image_fixtures",)
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

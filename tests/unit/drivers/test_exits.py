@@ -56,7 +56,7 @@ async def test_waits_for_a_live_init_and_then_for_the_zygotes_record(tmp_path: P
         init.wait()
         await asyncio.sleep(0.05)
         write(tmp_path / "exit.json", EXIT)
-        assert await asyncio.wait_for(waiting, 5) == [ExitRecord(7, 123, oom_killed=True)]
+        assert (await asyncio.wait_for(waiting, 5))[0] == ExitRecord(7, 123, oom_killed=True)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,14 @@ def test_namespaced_sysctls(name: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["kernel.core_pattern", "vm.swappiness", "fs.file-max", "kernel.pid_max", "kernel.hostname", "user.max_user_namespaces"],
+    [
+        "kernel.core_pattern",
+        "vm.swappiness",
+        "fs.file-max",
+        "kernel.pid_max",
+        "kernel.hostname",
+        "user.max_user_namespaces",
+    ],
 )
 def test_sysctls_of_the_node_are_refused(name: str) -> None:
     with pytest.raises(InvalidArgument, match="belongs to the node"):
@@ -43,7 +50,17 @@ def test_sysctls_of_the_node_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "net..ipv4", "net.ipv4.", "net/../kernel/core_pattern", "net.ipv4.x\n", "net", "net.//.kernel", "net/ipv4/"],
+    [
+        "",
+        ".",
+        "net..ipv4",
+        "net.ipv4.",
+        "net/../kernel/core_pattern",
+        "net.ipv4.x\n",
+        "net",
+        "net.//.kernel",
+        "net/ipv4/",
+    ],
 )
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgument):

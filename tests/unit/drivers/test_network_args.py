@@ -54,20 +54,25 @@ def test_one_direction_alone() -> None:
     assert "ingressRate" not in bandwidth
 
 
-@pytest.mark.parametrize(("text", "bits"), [("1k", 1000), ("1.5M", 1_500_000), ("2000", 2000), ("1Ki", 1024), ("1e6", 10**6)])
+@pytest.mark.parametrize(
+    ("text", "bits"), [("1k", 1000), ("1.5M", 1_500_000), ("2000", 2000), ("1Ki", 1024), ("1e6", 10**6)]
+)
 def test_rates(text: str, bits: int) -> None:
     assert network_args.rate({"a": text}, "a") == bits
 
 
 @pytest.mark.parametrize(
-    "text", ["", "M", "x", "10X", "-1M", "0", "999", "2P", "10MM", "1e999999999", "nan", "inf", "9" * 100, "10 M", "1kMi"]
+    "text",
+    ["", "M", "x", "10X", "-1M", "0", "999", "2P", "10MM", "1e999999999", "nan", "inf", "9" * 100, "10 M", "1kMi"],
 )
 def test_rates_without_sense(text: str) -> None:
     with pytest.raises(InvalidArgument, match="annotation a: .* is not a bandwidth"):
         network_args.rate({"a": text}, "a")
 
 
-@pytest.mark.parametrize("mapping", [PortMapping("tcp", 80, 70000), PortMapping("icmp", 80, 80), PortMapping("tcp", 0, 80)])
+@pytest.mark.parametrize(
+    "mapping", [PortMapping("tcp", 80, 70000), PortMapping("icmp", 80, 80), PortMapping("tcp", 0, 80)]
+)
 def test_port_mappings_without_sense(mapping: PortMapping) -> None:
     with pytest.raises(CniError, match="port mapping"):
         network_args.capabilities(SandboxConfig(POD, port_mappings=(mapping,)))

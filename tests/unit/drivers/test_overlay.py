@@ -15,9 +15,7 @@ FIXED = "index=off,metacopy=off,redirect_dir=off"
 
 def test_writable() -> None:
     options = mount_options(["3", "2", "1"], "../containers/c1", volatile=True)
-    assert options == (
-        f"lowerdir=3:2:1,upperdir=../containers/c1/upper,workdir=../containers/c1/work,volatile,{FIXED}"
-    )
+    assert options == (f"lowerdir=3:2:1,upperdir=../containers/c1/upper,workdir=../containers/c1/work,volatile,{FIXED}")
 
 
 def test_without_volatile_and_without_upper() -> None:

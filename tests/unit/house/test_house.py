@@ -23,6 +23,8 @@ MAX_FILE, MAX_FUNCTION, MAX_METHODS = 500, 60, 12
 # Who may start a process or change into another namespace, beyond kernel/ and conmon/, and why.
 FORKERS = {
     "criserver/cli/demo/programs.py": "starts the server, as a service manager would",
+    "criserver/drivers/unpack/helper.py": "the process of its own that reads hostile layers, and its guard",
+    "criserver/drivers/unpack/jail.py": "locks that process in; it imports nothing else of ours",
     "cni/execute.py": "runs the plugins: cni stands alone and cannot use kernel/",
 }
 FORKS = {
@@ -33,7 +35,32 @@ FORKS = {
 }
 
 # Modules without a test of their own name, and where they are tested instead.
-UNTESTED: dict[str, str] = {}
+THROUGH_THE_SOCKET = "tests/client asks a running server for it"
+WITH_THE_LIFECYCLES = "tests/unit/lifecycle: test_pods, test_containers and test_recovery run whole lifecycles over it"
+UNTESTED: dict[str, str] = {
+    "criserver/api/containers.py": THROUGH_THE_SOCKET,
+    "criserver/api/delivery.py": THROUGH_THE_SOCKET,
+    "criserver/api/interceptor.py": THROUGH_THE_SOCKET,
+    "criserver/api/node.py": THROUGH_THE_SOCKET,
+    "criserver/api/pods.py": THROUGH_THE_SOCKET,
+    "criserver/api/service.py": THROUGH_THE_SOCKET,
+    "criserver/api/status.py": THROUGH_THE_SOCKET,
+    "criserver/app.py": THROUGH_THE_SOCKET,
+    "criserver/wiring.py": THROUGH_THE_SOCKET,
+    "criserver/lifecycle/building.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/container_steps.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/deliveries.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/exits.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/forward.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/gc.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/locks.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/operations.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/pod_steps.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/tasks.py": WITH_THE_LIFECYCLES,
+    "criserver/lifecycle/undo.py": WITH_THE_LIFECYCLES,
+    "criserver/model/sandbox.py": WITH_THE_LIFECYCLES,
+    "criserver/model/transitions.py": WITH_THE_LIFECYCLES,
+}
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -72,7 +99,7 @@ def has_test(where: str) -> bool:
 
 def test_files_are_short() -> None:
     sizes = {where: (ROOT / where).read_text().count("\n") for where, _ in sources()}
-    assert not {where: size for where, size in sizes.items() if size > MAX_FILE}
+    assert {where: size for where, size in sizes.items() if size > MAX_FILE} == {}
 
 
 def test_functions_are_short() -> None:
@@ -82,7 +109,7 @@ def test_functions_are_short() -> None:
         for node in ast.walk(tree)
         if isinstance(node, Definition)
     }
-    assert not {name: size for name, size in sizes.items() if size > MAX_FUNCTION}
+    assert {name: size for name, size in sizes.items() if size > MAX_FUNCTION} == {}
 
 
 def test_classes_are_narrow() -> None:
@@ -92,7 +119,7 @@ def test_classes_are_narrow() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
     }
-    assert not {name: count for name, count in methods.items() if count > MAX_METHODS}
+    assert {name: count for name, count in methods.items() if count > MAX_METHODS} == {}
 
 
 def forks(tree: ast.Module) -> list[str]:
@@ -110,14 +137,14 @@ def test_processes_only_where_they_may() -> None:
     calls = {where: found for where, tree in sources() if (found := forks(tree))}
     fenced = ("criserver/kernel/", "conmon/")
     outside = {where: found for where, found in calls.items() if not where.startswith(fenced) and where not in FORKERS}
-    assert not outside, "use criserver.kernel"
-    assert not FORKERS.keys() - calls.keys(), "no longer an exception"
+    assert outside == {}, "use criserver.kernel"
+    assert sorted(FORKERS.keys() - calls.keys()) == [], "no longer an exception"
 
 
 def test_every_module_has_a_test_of_its_name() -> None:
     without = {where for where, tree in sources() if needs_test(tree) and not has_test(where)}
-    assert not without - UNTESTED.keys(), "write tests/unit/<package>/test_<module>.py (tests/root where it needs root)"
-    assert not UNTESTED.keys() - without, "has a test now: take it off the list"
+    assert sorted(without - UNTESTED.keys()) == [], "write tests/unit/<package>/test_<module>.py, or tests/root/..."
+    assert sorted(UNTESTED.keys() - without) == [], "has a test now: take it off the list"
 
 
 @pytest.mark.parametrize(

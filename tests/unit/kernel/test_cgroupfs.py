@@ -11,7 +11,7 @@ from criserver.kernel import cgroupfs
 from criserver.kernel.cgroupfs import Hierarchy, parse_hierarchies, parse_proc_cgroup
 from criserver.kernel.mount import parse_mountinfo
 
-V2 = "35 24 0:30 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
+V2 = "35 24 0:30 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 
 # systemd's hybrid mode: v1 controllers, some of them mounted together, and cgroup2 for systemd's own tracking.
 HYBRID = """31 23 0:26 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755
@@ -117,7 +117,7 @@ def test_new_v1_cpuset_gets_its_parents_cpus(tmp_path: Path, monkeypatch: pytest
 
 
 def test_v2_parents_delegate_each_controller_that_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = Files(tmp_path, 2)
+    files = Files(tmp_path, 2, "cpu", "memory", "rdma")
     files.cgroup("", cgroup__controllers="cpu memory rdma\n", cgroup__subtree_control="cpu\n")
     files.cgroup("a", cgroup__controllers="cpu memory\n", cgroup__subtree_control="\n")
     written: list[tuple[str, str]] = []
@@ -137,15 +137,21 @@ def test_v2_parents_delegate_each_controller_that_can_be(tmp_path: Path, monkeyp
     ]
 
 
+def test_v2_beside_v1_delegates_nothing(tmp_path: Path) -> None:
+    files = Files(tmp_path, 2, "hugetlb")
+    files.cgroup("", cgroup__controllers="hugetlb\n", cgroup__subtree_control="\n")
+    assert cgroupfs.make(files.hierarchy, "/a")
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "\n"
+
+
 def test_child_of_a_cgroup_with_processes_gets_no_controllers(tmp_path: Path) -> None:
-    files = Files(tmp_path, 2)
+    files = Files(tmp_path, 2, "cpu")
     files.cgroup("pod", cgroup__controllers="cpu\n", cgroup__subtree_control="\n")
-    for _ in range(2):
-        cgroupfs.make_child(files.hierarchy, "/pod", "exec")
+    cgroupfs.make_child(files.hierarchy, "/pod", "exec")
     assert (tmp_path / "pod/exec").is_dir()
     assert (tmp_path / "pod/cgroup.subtree_control").read_text() == "\n"
-    cgroupfs.make_child(files.hierarchy, "/missing", "exec")
-    assert not (tmp_path / "missing").exists()
+    with pytest.raises(FileNotFoundError):
+        cgroupfs.make_child(files.hierarchy, "/missing", "exec")
 
 
 def test_procs_files_only_where_the_cgroup_is(tmp_path: Path) -> None:

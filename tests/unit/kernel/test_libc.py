@@ -57,7 +57,11 @@ def test_spawned_child_has_only_the_given_descriptors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("program", "cwd", "expected"),
-    [("/nonexistent", None, errno.ENOENT), ("/etc/passwd", None, errno.EACCES), ("/bin/true", "/nonexistent", errno.ENOENT)],
+    [
+        ("/nonexistent", None, errno.ENOENT),
+        ("/etc/passwd", None, errno.EACCES),
+        ("/bin/true", "/nonexistent", errno.ENOENT),
+    ],
 )
 def test_spawn_of_what_cannot_run(program: str, cwd: str | None, expected: int) -> None:
     with pytest.raises(OSError, match="execve: ") as failed:

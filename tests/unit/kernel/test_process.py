@@ -168,16 +168,18 @@ async def test_many_at_once_leak_nothing() -> None:
 
 
 def test_the_same_on_uvloop(tmp_path: Path) -> None:
-    for number, scenario in enumerate(
-        (
-            lambda _: test_result(),
-            lambda _: test_output_is_bounded(),
-            test_deadline_kills_the_whole_group,
-            test_cancellation_kills_the_whole_group,
-            test_background_child_that_holds_the_pipe_does_not_hold_the_answer,
-            lambda _: test_many_at_once_leak_nothing(),
-        )
-    ):
-        directory = tmp_path / str(number)
-        directory.mkdir()
-        uvloop.run(scenario(directory))
+    async def scenarios() -> None:
+        await test_result()
+        await test_output_is_bounded()
+        await test_many_at_once_leak_nothing()
+        for number, scenario in enumerate(
+            (
+                test_deadline_kills_the_whole_group,
+                test_cancellation_kills_the_whole_group,
+                test_background_child_that_holds_the_pipe_does_not_hold_the_answer,
+            )
+        ):
+            (tmp_path / str(number)).mkdir()
+            await scenario(tmp_path / str(number))
+
+    uvloop.run(scenarios())

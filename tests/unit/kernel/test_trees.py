@@ -30,7 +30,7 @@ def make_deep(top: Path, depth: int) -> None:
 
 @pytest.fixture
 def tree() -> Iterator[Path]:
-    """Where a deep tree is to be: in memory, where it is made in a second. pytest could not remove it after a failure."""
+    """Where a deep tree is to be: in memory, where it is made in a second. pytest itself could not remove it."""
     directory = tempfile.mkdtemp(prefix="criserver-test-", dir="/dev/shm")
     yield Path(directory) / "tree"
     subprocess.run(["rm", "-rf", directory], check=True)
@@ -103,7 +103,7 @@ def test_error_names_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "tree/a/b").mkdir(parents=True)
     (tmp_path / "tree/a/b/file").touch()
 
-    def refuse(path: str, *, dir_fd: int) -> None:  # noqa: ARG001 - as os.unlink has it
+    def refuse(path: str, *, dir_fd: int) -> None:
         if path == "file":
             raise OSError(5, "Input/output error", path)
         raise IsADirectoryError(path)

@@ -48,6 +48,7 @@ def test_what_is_new_and_idle_is_taken_away(host: Host) -> None:
     host.add_bridge("busy", "veth0")
     (host.interfaces / "eth1").mkdir()
     (host.leases / "criserver").mkdir(parents=True)
+    (host.leases / "criserver" / "last_reserved_ip.0").touch()
     host.forwarding.write_text("1\n")
     before.restore()
     assert host.deleted == [("ip", "link", "delete", "new")]
@@ -59,9 +60,11 @@ def test_what_was_there_stays(host: Host) -> None:
     (host.leases / "other").mkdir(parents=True)
     host.forwarding.write_text("1\n")
     before = network.HostNetwork()
-    (host.leases / "criserver").mkdir()
+    (host.leases / "idle").mkdir()
+    (host.leases / "used").mkdir()
+    (host.leases / "used" / "10.0.0.2").touch()
     before.restore()
-    assert [path.name for path in host.leases.iterdir()] == ["other"]
+    assert {path.name for path in host.leases.iterdir()} == {"other", "used"}
     assert host.forwarding.read_text() == "1\n"
 
 

@@ -98,3 +98,19 @@ def test_captures(name: str) -> None:
     assert ("ChannelData", 0, b"0123456789abcdef0123456789") in told
     check_garbage(make, capture(name)[1])
     check_garbage(lambda: server(Encoding.BASE64), capture(name)[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "count"),
+    [
+        ("served-exec-websocket-base64", Encoding.BASE64, 2),
+        ("served-portforward-websocket", Encoding.BINARY, 5),
+    ],
+)
+def test_a_real_server(name: str, encoding: Encoding, count: int) -> None:
+    def make() -> ChannelConnection:
+        return client(encoding)
+
+    told = [kind for kind in check_cuts(make, capture(name)[1]) if kind[0] == "ChannelData"]
+    assert len(told) == count
+    assert told[-1][2] == b"hello there"

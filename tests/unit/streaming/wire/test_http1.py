@@ -9,7 +9,7 @@ from criserver.streaming.wire.machine import NEED_DATA, LocalProtocolError, Remo
 from tests.unit.streaming.wire.kit import CAPTURES, capture, check_garbage, cut, survives
 
 GET = b"GET /exec/abc?x=1 HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
-NAMES = sorted(path.stem for path in CAPTURES.glob("*.hex"))
+NAMES = sorted(path.stem for path in CAPTURES.glob("*.hex") if not path.stem.startswith("served-"))
 
 
 def request(connection: HttpConnection, data: bytes, size: int = 1 << 20) -> RequestReceived:
@@ -32,6 +32,7 @@ def test_request_and_what_comes_behind_it(size: int) -> None:
     assert (event.method, event.target, event.header("host")) == ("GET", "/exec/abc?x=1", "h")
     assert event.tokens("connection") == ("keep-alive", "Upgrade")
     assert event.header("cookie") is None
+    assert connection.next_event() is NEED_DATA
     answer = connection.upgrade((("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1")))
     assert answer.startswith(b"HTTP/1.1 101 ")
     assert b"Upgrade: SPDY/3.1\r\n" in answer
@@ -87,6 +88,15 @@ def test_hostile_requests_get_an_answer(data: bytes, status: bytes) -> None:
     assert b"connection: close" in caught.value.farewell.lower()
     with pytest.raises(RemoteProtocolError, match="HTTP request"):
         connection.next_event()
+
+
+def test_a_second_request_is_never_read() -> None:
+    connection = HttpConnection()
+    plain = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    request(connection, plain)
+    connection.receive_data(plain)
+    assert connection.next_event() is NEED_DATA
+    assert connection.refuse(400, "").startswith(b"HTTP/1.1 400 ")
 
 
 def test_early_end() -> None:

@@ -7,7 +7,7 @@ from criserver.streaming.wire.machine import Answer
 from criserver.streaming.wire.portforward import ForwardData, ForwardOpened, ForwardsGone, PortForward
 from criserver.streaming.wire.portforward_websocket import MAX_PORTS, WebSocketPortForward, ports_in_query
 from criserver.streaming.wire.websocket import CloseReceived, WebSocketConnection
-from tests.unit.streaming.wire.kit import check_cuts, check_garbage, drain, feed, joined
+from tests.unit.streaming.wire.kit import capture, check_cuts, check_garbage, drain, feed, joined
 
 
 def client(encoding: Encoding) -> ChannelConnection:
@@ -38,6 +38,12 @@ def test_a_session(encoding: Encoding) -> None:
     assert end == CloseReceived(1000, "")
     assert feed(session, answer.data) == [ForwardsGone("the client closed the WebSocket: 1000")]
     assert joined(session.finish()) == b""
+
+
+def test_the_greeting_is_a_real_servers() -> None:
+    session = WebSocketPortForward(Encoding.BINARY, (80, 81))
+    greeting = b"".join(event.data for event in drain(session) if isinstance(event, Answer))
+    assert capture("served-portforward-websocket")[1].startswith(greeting)
 
 
 @pytest.mark.parametrize("count", [0, MAX_PORTS + 1])

@@ -123,6 +123,31 @@ def test_damaged_captures(name: str) -> None:
     check_garbage(server, capture(name)[1])
 
 
+def exec_client() -> SpdyConnection:
+    """A client that has opened the four streams of an exec and sent a ping."""
+    machine = SpdyConnection(Role.CLIENT)
+    for stream_type in ("error", "stdin", "stdout", "stderr"):
+        machine.open_stream((("streamtype", stream_type),))
+    machine.ping()
+    return machine
+
+
+def test_a_real_server_however_it_is_cut() -> None:
+    raw = capture("served-exec-spdy-v4")[1]
+    told = check_cuts(exec_client, raw)
+    assert [kind[:2] for kind in told if kind[0] != "DataReceived"] == [
+        *[("StreamAccepted", stream_id) for stream_id in (1, 3, 5, 7)],
+        ("PingAnswered", 1),
+        *[("StreamReset", stream_id) for stream_id in (1, 3, 5, 7)],
+        ("GoAwayReceived", 7),
+    ]
+    assert {kind[1]: kind[2] for kind in told if kind[0] == "DataReceived" and kind[1] != 1} == {
+        5: b"0123456789" * 5,
+        7: b"warning",
+    }
+    check_garbage(exec_client, raw)
+
+
 @given(st.binary(max_size=200), st.integers(1, 200))
 def test_any_bytes_at_all(data: bytes, size: int) -> None:
     error = survives(server(), data, size)
@@ -256,8 +281,8 @@ def test_go_away() -> None:
     other, late = pair.client.open_stream(HEADERS)
     assert pair.to_client(pair.server.go_away()) == [GoAwayReceived(stream_id, GoAwayStatus.OK)]
     assert pair.to_server(late) == []
+    assert feed(pair.server, frames.data_head(other, 1, False) + b"x") == []
     assert pair.server.open_streams == (stream_id,)
-    assert other not in pair.server.open_streams
     for side in (pair.client, pair.server):
         with pytest.raises(LocalProtocolError, match="GOAWAY"):
             side.open_stream(HEADERS)

@@ -1,4 +1,4 @@
-"""A registry for the whole session, filled with small images, and a fresh node per test."""
+"""Fixtures: a registry for the whole session, filled with small images, and a fresh image half per test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that try to get out, to hide, or to take everything: nothing outside their directory changes."""
+"""Layers become trees through the real helper; none gets out of its directory, hides anything, or takes everything."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_two_dots_in_a_name_are_refused(layers: LayerDirectory, name: str)
 async def test_names_are_relative_to_the_layer(layers: LayerDirectory, name: str) -> None:
     _, tree = await unpack(layers, tar({name: file("x")}))
     assert (tree / "etc/abs").read_text() == "x"
-    assert not os.path.lexists("/etc/abs")
+    assert "abs" not in os.listdir("/etc")
 
 
 async def test_writing_through_a_link_stays_inside(layers: LayerDirectory, tmp_path: Path) -> None:

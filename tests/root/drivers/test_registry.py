@@ -38,6 +38,8 @@ from tests.support.images import (
 )
 from tests.support.registry import Registry
 
+pytest_plugins = ("tests.support.image_fixtures",)
+
 SECRET = "s3cret-word"
 
 

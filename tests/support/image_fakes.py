@@ -1,0 +1,115 @@
+"""Fakes of the image half's ports: a registry and layer trees that are dictionaries.
+
+The same behaviour of the real ones is tested in tests/root/drivers (test_registry.py, test_layers.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from criserver.errors import NotFound
+from criserver.model.image import Credentials, ImageDefaults, Layer
+from criserver.model.reference import Reference
+from criserver.ports.registry import FetchedImage, LayerBlob
+
+
+def digest(letter: str) -> str:
+    """A digest that a reader can tell from others."""
+    return "sha256:" + letter * 64
+
+
+def fetched(image: str, *layers: str) -> FetchedImage:
+    """An image by its letter, on layers by theirs."""
+    blobs = tuple(LayerBlob(f"/blob/{letter}", digest(letter), digest(letter)) for letter in layers)
+    return FetchedImage(digest(image), b"", b"{}", ImageDefaults(), blobs)
+
+
+@dataclass
+class FakeRegistry:
+    """References → (manifest digest, image). With `hold` unset, fetches wait for it."""
+
+    images: dict[str, tuple[str, FetchedImage]] = field(default_factory=dict)
+    fetches: int = 0
+    cleared: bool = False
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    credentials: list[Credentials | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    @asynccontextmanager
+    async def open(self, reference: Reference, credentials: Credentials | None) -> AsyncIterator[FakeRemote]:
+        """Resolve."""
+        self.credentials.append(credentials)
+        if str(reference) not in self.images:
+            raise NotFound(f"{reference}: manifest unknown")
+        yield FakeRemote(self, *self.images[str(reference)])
+
+    async def clear(self) -> None:
+        """Note it."""
+        self.cleared = True
+
+
+@dataclass
+class FakeRemote:
+    """A resolved reference; its image id is known when `image` is no index (has no letter "x" in its digest)."""
+
+    registry: FakeRegistry
+    digest: str
+    image: FetchedImage
+
+    @property
+    def image_id(self) -> str:
+        """As a manifest tells it, an index does not."""
+        return "" if "x" in self.digest else self.image.id
+
+    async def fetch(self) -> FetchedImage:
+        """Count, wait, answer."""
+        self.registry.fetches += 1
+        await self.registry.hold.wait()
+        return self.image
+
+
+@dataclass
+class FakeLayers:
+    """Trees by number. `bad` diff ids fail to unpack; with `hold` unset, unpacking waits for it."""
+
+    root: str = "/root/layers"
+    trees: dict[int, str] = field(default_factory=dict)
+    unpacked: list[str] = field(default_factory=list)
+    bad: dict[str, Exception] = field(default_factory=dict)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    async def unpack(self, blobs: Mapping[int, LayerBlob]) -> tuple[Layer, ...]:
+        """All or none."""
+        await self.hold.wait()
+        for blob in blobs.values():
+            self.unpacked.append(blob.diff_id)
+            if blob.diff_id in self.bad:
+                raise self.bad.pop(blob.diff_id)
+        self.trees |= {number: blob.diff_id for number, blob in blobs.items()}
+        return tuple(Layer(number, blob.diff_id, 100, 3) for number, blob in blobs.items())
+
+    async def remove(self, numbers: frozenset[int]) -> None:
+        """Idempotent."""
+        self.trees = {number: tree for number, tree in self.trees.items() if number not in numbers}
+
+    async def present(self) -> frozenset[int]:
+        """All."""
+        return frozenset(self.trees)
+
+
+class NoArchives:
+    """No archive is ever opened."""
+
+    @asynccontextmanager
+    async def open(self, path: str) -> AsyncIterator[tuple[()]]:
+        """Refuse."""
+        raise NotFound(path)
+        yield ()
