@@ -3,15 +3,14 @@
 Owns its descriptor. What cannot be sent at once waits in a bounded queue; a peer whose queue is full is dropped, so that a
 slow reader never holds a container. Knows packets, not what they say.
 
-Works on the bare descriptor (read(2) and write(2) keep a SEQPACKET's borders): ``socket`` objects would drag enumerations
-through the memory of every monitor.
+Works on bare descriptors (read(2) and write(2) keep a SEQPACKET's borders) and on ``_socket``, the C half of ``socket``: the
+other half brings enumerations and selectors into the memory of every monitor.
 """
 
 from __future__ import annotations
 
 import _socket
 import os
-import socket
 import sys
 
 from conmon import protocol
@@ -26,9 +25,9 @@ MAX_QUEUE = 1024 * 1024
 BACKLOG = 128
 
 
-def listen(directory_fd: int, name: str) -> socket.socket:
+def listen(directory_fd: int, name: str) -> _socket.socket:
     """A listening SEQPACKET socket *name* in an open directory; through /proc, since sun_path holds 107 bytes only."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     try:
         sock.bind(f"/proc/self/fd/{directory_fd}/{name}")
         sock.listen(BACKLOG)
@@ -41,9 +40,9 @@ def listen(directory_fd: int, name: str) -> socket.socket:
 def send_fds(fd: int, packet: bytes, fds: list[int]) -> None:
     """Send *packet* with descriptors over the socket *fd*. Raises OSError."""
     rights = b"".join(number.to_bytes(4, sys.byteorder) for number in fds)
-    sock = socket.socket(fileno=fd)
+    sock = _socket.socket(fileno=fd)
     try:
-        sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        sock.sendmsg([packet], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
     finally:
         sock.detach()
 
@@ -59,6 +58,12 @@ def receive_fds(sock: _socket.socket, size: int, most: int = 3) -> tuple[bytes, 
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             fds += [int.from_bytes(raw[at : at + 4], sys.byteorder) for at in range(0, len(raw) // 4 * 4, 4)]
     return data, fds
+
+
+def accept(listener: _socket.socket) -> int:
+    """The descriptor of the next connection, close-on-exec. Raises OSError."""
+    fd: int = listener._accept()[0]  # type: ignore[attr-defined]  # noqa: SLF001 - accept(2), without a socket object
+    return fd
 
 
 class Peer:

@@ -6,14 +6,14 @@ Files it needs live in the private directory under a prefix and are gone when ``
 
 from __future__ import annotations
 
+import _socket
 import json
 import os
 import signal
-import socket
 
 from conmon import files
 from conmon.errors import ConmonError
-from conmon.peer import listen, receive_fds
+from conmon.peer import accept, listen, receive_fds
 from conmon.reactor import IN, Reactor
 
 #: All that a runtime sees of an environment; never NOTIFY_SOCKET, which would make runc wait for the container to use it.
@@ -82,7 +82,7 @@ class Invocation:
         self._base = f"{directory}/{prefix}"
         self._log, self._pid_file = f"{self._base}.log", f"{self._base}.pid"
         self._console_path, self.master = "", -1
-        self._console: socket.socket | None = None
+        self._console: _socket.socket | None = None
         if terminal:
             self._console = listen(directory_fd, f"{prefix}.tty")
             self._console_path = f"{self._base}.tty"
@@ -135,13 +135,16 @@ class Invocation:
     def _accept(self, _events: int) -> None:
         assert self._console is not None
         try:
-            connection, _ = self._console.accept()
+            number = accept(self._console)
         except BlockingIOError:
             return
-        with connection:
+        connection = _socket.socket(fileno=number)
+        try:
             connection.settimeout(1.0)
             fds = receive_fds(connection, 4096)[1]
-            if self.master < 0 and fds:
-                self.master = fds.pop(0)
-            for fd in fds:
-                os.close(fd)
+        finally:
+            connection.close()
+        if self.master < 0 and fds:
+            self.master = fds.pop(0)
+        for fd in fds:
+            os.close(fd)

@@ -68,6 +68,7 @@ async def _serve(config: Config) -> None:
         await tasks.drain(GRACE_SECONDS)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)
+        await server.leave()
     finally:
         server.database.close()
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import platform
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import grpc
@@ -20,7 +21,7 @@ from criserver.api.service import service
 from criserver.config.schema import Config
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.bundles import BundlesDriver
-from criserver.drivers.cgroups import open_cgroups
+from criserver.drivers.cgroups import CgroupfsDriver, open_cgroups
 from criserver.drivers.clock import SystemClock
 from criserver.drivers.default_network import CONFLIST
 from criserver.drivers.facts import Facts
@@ -67,6 +68,7 @@ class Server:
     images: ImageService
     recovery: Recovery
     garbage: GarbageCollector
+    leave: Callable[[], Awaitable[None]]
     services: tuple[grpc.GenericRpcHandler, ...]
 
 
@@ -76,23 +78,31 @@ async def build(config: Config, tasks: Tasks) -> Server:
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
     images = _images(config, database, operations)
-    powers = await _powers(config, images)
+    cgroups = open_cgroups(config.runtime.cgroup_driver)
+    monitors = await _monitors(config, cgroups)
+    powers = await _powers(config, cgroups, monitors, images)
     node_name = platform.node()
     deliveries = Deliveries(sandboxes, containers, tasks)
     exits = Exits(containers, powers, tasks, locks)
     builder = Builder(powers, containers, Facts(), node_name=node_name)
-    lives = ContainerLifecycle(
-        sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries
-    )
+    lives = ContainerLifecycle(sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries)
     pods = PodLifecycle(sandboxes, journal, powers, lives, operations, deliveries, node_name=node_name)
     undoers = {**pod_undoers(powers), **container_undoers(powers)}
     runtime_service = pb.DESCRIPTOR.services_by_name["RuntimeService"]
     image_service = pb.DESCRIPTOR.services_by_name["ImageService"]
+
+    async def leave() -> None:
+        """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
+        if not len(sandboxes) and not len(containers):
+            await monitors.retire()
+            await cgroups.remove(_own_cgroup(config.state))
+
     return Server(
         database=database,
         tasks=tasks,
         images=images,
         recovery=Recovery(sandboxes, containers, journal, powers, pods, lives, exits, tasks, undoers),
+        leave=leave,
         garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
         services=(
             service(
@@ -120,16 +130,19 @@ def _images(config: Config, database: Database, operations: Operations) -> Image
     )
 
 
-async def _powers(config: Config, images: ImageService) -> Powers:
-    cgroups = open_cgroups(config.runtime.cgroup_driver)
+async def _monitors(config: Config, cgroups: CgroupfsDriver) -> ConmonMonitors:
+    own = _own_cgroup(config.state)
+    await cgroups.ensure(own)
+    monitors = ConmonMonitors(config.state, cgroupfs.hierarchies(), zygote_cgroup=own)
+    await monitors.start()
+    return monitors
+
+
+async def _powers(config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService) -> Powers:
     handlers = {name: HandlerConfig(each.type, each.path or name) for name, each in config.runtime.handlers.items()}
     runtime = await open_runtime(
         handlers, default=config.runtime.default_handler, state=config.state, cgroup_driver=cgroups.driver
     )
-    zygote_cgroup = _own_cgroup(config.state)
-    await cgroups.ensure(zygote_cgroup)
-    monitors = ConmonMonitors(config.state, cgroupfs.hierarchies(), zygote_cgroup=zygote_cgroup)
-    await monitors.start()
     network = CniNetwork(
         conf_dir=config.network.conf_dir,
         bin_dirs=config.network.bin_dirs,

@@ -62,6 +62,12 @@ class ConmonMonitors:
             watch.close()
         self._watches.clear()
 
+    async def retire(self) -> None:
+        """End the zygote when there is nothing left for it to be kept for: no pod and no container."""
+        self.close()
+        with contextlib.suppress(ConmonError):
+            await self._zygote.quit()
+
     async def create(self, request: MonitorRequest) -> int:
         """Create the container; returns its init's pid. RuntimeFailed carries the runtime's words; nothing is left.
 

@@ -24,7 +24,7 @@ _USERINFO = re.compile(r"(https?://)[^\s/@\"]*@")
 
 # skopeo has one exit status for everything: what happened is in its words. The first match counts.
 _MEANINGS: tuple[tuple[type[errors.CriError], tuple[str, ...]], ...] = (
-    (errors.ResourceExhausted, ("no space left on device", "disk quota exceeded")),
+    (errors.ResourceExhausted, ("no space left on device", "disk quota exceeded", "exceeded maximum allowed size")),
     (errors.InvalidArgument, ("invalid reference format",)),
     (errors.PermissionDenied, ("rejected by policy", "is blocked in", "signature was required", "image rejected")),
     (errors.DataLoss, ("digest did not match", "did not match, expected", "does not match", "unexpected eof")),

@@ -18,6 +18,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from criserver.errors import InvalidArgument
 from criserver.lifecycle.layer_pool import LayerPool
@@ -101,10 +102,9 @@ class ImageService:
 
         FailedPrecondition names a container that uses it.
         """
-        image = self._find(reference)
-        if image is not None:
-            image_id = image.id
-            await self._operations.join(("RemoveImage", image_id), lambda: self._remove(image_id))
+        # More than once only when it is pulled again while an earlier removal, which this one joins, still frees layers.
+        while (image := self._find(reference)) is not None:
+            await self._operations.join(("RemoveImage", image.id), partial(self._remove, image.id))
 
     async def lease(self, image_id: str, holder: str) -> None:
         """Keep the image until `release`; NotFound when it has gone meanwhile. Idempotent."""

@@ -1,7 +1,9 @@
 """Entries become files: the tree of one layer, in the form in which overlayfs stacks it.
 
 Works in the current directory, which the helper has made the root of its world: names are relative, links lead
-nowhere else. The last part of a name is never followed. Deletions become what overlayfs reads them from
+nowhere else. The last part of a name is never followed; links on the way there are, as long as they lead to another
+place of the layer: one that points to "/" or above the root is refused, since nobody writes through it by honest means.
+Deletions become what overlayfs reads them from
 (kernel.org, filesystems/overlayfs, "whiteouts and opaque directories"): a character device 0:0, and the xattr
 trusted.overlay.opaque on a directory; their names in the archive are OCI image-spec layer.md's.
 Metadata of directories is set last, so that no write inside changes their times and no set-group-ID bit or default
@@ -14,7 +16,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from criserver.drivers.unpack import tar
 from criserver.drivers.unpack.protocol import hostile, shown
@@ -30,6 +32,8 @@ _XATTRS = ("user.", "security.capability", "system.posix_acl_access", "system.po
 """Xattrs that a layer may set. Not trusted.*: that is overlayfs's own language (redirect, opaque, metacopy)."""
 _OVERLAY_XATTRS = "user.overlay."
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_STEPS = 4096
+"""Parts of names that are walked before a loop of links is left to the kernel, which answers ELOOP."""
 _UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)
 
 
@@ -40,6 +44,8 @@ class Tree:
         """`source` holds the contents of the entries that are put."""
         self._source = source
         self._directories: dict[bytes, tar.Entry] = {}
+        self._links: set[bytes] = set()
+        self._checked = b""
         self._put = {
             tar.REGULAR: self._file,
             tar.HARDLINK: self._hardlink,
@@ -53,6 +59,9 @@ class Tree:
     def put(self, entry: tar.Entry) -> None:
         """Apply one entry, over whatever an earlier one has left under its name."""
         parent, _, base = entry.name.rpartition(b"/")
+        if parent != self._checked:
+            self._check_way(parent)
+            self._checked = parent
         if base.startswith(WHITEOUT):
             self._source.skip(entry.stored)
             self._delete(parent, base)
@@ -103,6 +112,7 @@ class Tree:
     def _hardlink(self, entry: tar.Entry) -> None:
         if entry.target == entry.name:
             return
+        self._check_way(entry.target.rpartition(b"/")[0])
         try:
             os.link(entry.target, entry.name, follow_symlinks=False)
         except FileNotFoundError:
@@ -113,6 +123,8 @@ class Tree:
 
     def _symlink(self, entry: tar.Entry) -> None:
         os.symlink(entry.target, entry.name)
+        self._links.add(entry.name)
+        self._checked = b""
         if entry.uid or entry.gid:
             os.chown(entry.name, entry.uid, entry.gid, follow_symlinks=False)
         os.utime(entry.name, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
@@ -157,6 +169,14 @@ class Tree:
             if stat.S_ISDIR(os.lstat(name).st_mode):
                 os.setxattr(name, OVERLAY_OPAQUE, b"y", follow_symlinks=False)
 
+    def _check_way(self, parent: bytes) -> None:
+        """Refuse a way through links of this layer that leads out of it."""
+        parts = parent.split(b"/")
+        if not self._links.isdisjoint(b"/".join(parts[:count]) for count in range(1, len(parts) + 1)):
+            link = _outward(parts)
+            if link is not None:
+                raise hostile(f"entry below {shown(parent)} goes through the link {shown(link)}, which leads outside")
+
     def _make_parents(self, parent: bytes) -> None:
         """Directories that the archive takes for granted: root's, 0755, below whatever links lead there."""
         path = os.path.realpath(parent)
@@ -192,6 +212,38 @@ class Tree:
                 self._directories.pop(top, None)
             else:
                 stack.append(inner)
+
+
+def _outward(parts: Sequence[bytes]) -> bytes | None:
+    """The first link on the way along `parts` that points to "/" or above the root."""
+    ahead, behind = list(reversed(parts)), []
+    for _ in range(_STEPS):
+        if not ahead:
+            break
+        part = ahead.pop()
+        name = b"/".join([*behind, part])
+        if part == b"..":
+            if not behind:
+                return name
+            behind.pop()
+        elif part not in (b"", b"."):
+            behind.append(part)
+            with contextlib.suppress(OSError):
+                target = os.readlink(name)
+                behind.pop()
+                if target.startswith(b"/") or _climbs(len(behind), target):
+                    return name
+                ahead += reversed(target.split(b"/"))
+    return None
+
+
+def _climbs(depth: int, target: bytes) -> bool:
+    """Whether a link's target, `depth` directories below the root, names a place above it on its way."""
+    for part in target.split(b"/"):
+        depth += (part == b"..") * -2 + (part not in (b"", b"."))
+        if depth < 0:
+            return True
+    return False
 
 
 def usage(root: bytes = b".") -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The same tests again as on a machine with cgroup v2 alone, where crun works too: in a mount namespace that shows no v1.
+"""The same tests as on a machine with cgroup v2 alone, where crun works too: in a mount namespace that shows no v1.
 
 A machine that mounts v1 hierarchies has the v2 one as well; what it lacks there are controllers, which no test of
 monitors and execs needs.

@@ -160,14 +160,19 @@ async def test_zygote_alone_is_replaced(bench: Bench) -> None:
 
 async def test_cancelled_create_leaves_nothing(bench: Bench) -> None:
     await bench.bundle("c1", "sleep", "1000")
-    for delay in (0.001, 0.01, 0.03):
-        caller = asyncio.gather(bench.monitors.create(bench.request("c1")))
+    cancelled = 0
+    for delay in (0.001, 0.004, 0.01, 0.03):
+        caller = asyncio.get_running_loop().create_task(bench.monitors.create(bench.request("c1")))
         await asyncio.sleep(delay)
         caller.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await caller
+        await asyncio.wait([caller])
+        cancelled += caller.cancelled()
+        if not caller.cancelled():  # A fast runtime was done before.
+            await bench.runtime.delete("", "c1")
+            await bench.monitors.forget("c1")
         assert not os.path.exists(f"{bench.directory('c1')}/monitor")
         assert not list((bench.place.state / "runtime").glob("*/c1"))
+    assert cancelled
     await bench.create("c1", "true")
 
 

@@ -39,6 +39,7 @@ def said(text: str) -> str:
         ("Error reading blob: read tcp 1.2.3.4:1->5.6.7.8:443: read: connection reset by peer", errors.Unavailable),
         ("writing blob: Digest did not match, expected sha256:aa, got sha256:bb", errors.DataLoss),
         ("writing blob: copying: unexpected EOF", errors.DataLoss),
+        ("reading manifest: exceeded maximum allowed size of 4194304 bytes", errors.ResourceExhausted),
         ("writing blob: write /x: no space left on device", errors.ResourceExhausted),
         ("something never seen before", errors.Internal),
     ],
