@@ -84,7 +84,9 @@ async def execute(options: argparse.Namespace) -> int:
     directory = options.base / options.id
     process = directory / f"process-{os.getpid()}.json"
     environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-    process.write_text(json.dumps({"args": options.command, "cwd": "/", "env": environment, "user": {"uid": 0, "gid": 0}}))
+    process.write_text(
+        json.dumps({"args": options.command, "cwd": "/", "env": environment, "user": {"uid": 0, "gid": 0}})
+    )
     try:
         spec = ExecSpec(
             id=options.id,

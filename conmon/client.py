@@ -52,7 +52,9 @@ class _Ignore:
 class Zygote:
     """The zygote of one directory, replaced when it has died."""
 
-    def __init__(self, directory: str | Path, *, python: str = sys.executable, cgroup_procs: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: str | Path, *, python: str = sys.executable, cgroup_procs: Sequence[str] = ()
+    ) -> None:
         """As ``ensure_zygote``; nothing is started yet."""
         self._directory = Path(directory)
         self._python, self._cgroup_procs = python, tuple(cgroup_procs)

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from conmon import protocol
 from conmon.errors import ConmonError
-from conmon.protocol import Message
 from conmon.peer import receive_fds
+from conmon.protocol import Message
 from conmon.starter import connect
 
 
@@ -62,7 +62,8 @@ class Connection:
             raise
         return connection
 
-    async def request(self, op: str, fields: Message | None = None, fds: tuple[int, ...] = (), kind: int = protocol.REQUEST
+    async def request(
+        self, op: str, fields: Message | None = None, fds: tuple[int, ...] = (), kind: int = protocol.REQUEST
     ) -> tuple[Message, list[int]]:
         """The reply to *op* and the descriptors that came with it, which are the caller's.
 

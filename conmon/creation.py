@@ -120,7 +120,9 @@ class Creation:
         if request.log_path:
             log, self._log_created = open_log(request.log_path)
             slots.fill(slots.LOG, log)
-        self._invocation = runtime.Invocation(self._reactor, request.directory, slots.DIRECTORY, "create", request.terminal)
+        self._invocation = runtime.Invocation(
+            self._reactor, request.directory, slots.DIRECTORY, "create", request.terminal
+        )
         theirs = self._stdio()
         try:
             argv = runtime.create_argv(request.runtime, request.bundle, request.create_flags, request.id)

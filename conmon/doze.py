@@ -15,6 +15,7 @@ from time import time_ns
 
 from conmon import fork, linux, protocol, slots
 from conmon.crilog import stamp
+from conmon.peer import accept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Doze:
     def _greet(self, epoll: select.epoll) -> None:
         listener = _socket.socket(fileno=slots.LISTENER)
         try:
-            fd, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - without a socket object
+            fd = accept(listener)
             os.write(fd, HELLO)
         except OSError:
             return

@@ -28,7 +28,9 @@ STATE = "state.json"
 SOCKET = "monitor.sock"
 
 
-def state(message: Message, request: ContainerRequest, monitor_pid: int, pid: int, counter: oom.Counter | None) -> Message:
+def state(
+    message: Message, request: ContainerRequest, monitor_pid: int, pid: int, counter: oom.Counter | None
+) -> Message:
     """The state record of a container whose init is *pid*; *message* is the *request* as it came."""
     return {
         "version": VERSION,

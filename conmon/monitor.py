@@ -19,7 +19,7 @@ from conmon.errors import ConmonError, describe, report
 from conmon.hub import Hub
 from conmon.logfile import LogFile
 from conmon.oom import OomWatch
-from conmon.peer import Peer
+from conmon.peer import Peer, accept
 from conmon.protocol import Message
 from conmon.reactor import IN, Reactor
 from conmon.requests import AttachRequest, ContainerRequest, number
@@ -87,7 +87,7 @@ class Monitor:
 
     def _accept(self, _events: int) -> None:
         try:
-            fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - without a socket object
+            fd = accept(self._listener)
         except OSError:
             return
         peer = Peer(self._reactor, fd, self._packet, self._gone)
@@ -200,4 +200,3 @@ class Monitor:
             self._reactor.stop()
         else:
             self._reactor.call_later(0.05, self._leave_if_flushed)
-

@@ -50,7 +50,7 @@ def send_fds(fd: int, packet: bytes, fds: list[int]) -> None:
 def receive_fds(sock: _socket.socket, size: int, most: int = 3) -> tuple[bytes, list[int]]:
     """One packet of at most *size* bytes and its descriptors, all close-on-exec and owned by the caller. Raises OSError.
 
-    ``socket.recv_fds`` does the same and imports array for it.
+    ``socket.recv_fds`` does the same.
     """
     data, ancillary, _, _ = sock.recvmsg(size, _socket.CMSG_SPACE(4 * most), _socket.MSG_CMSG_CLOEXEC)
     fds: list[int] = []

@@ -146,7 +146,7 @@ def read_state(directory: str | Path) -> StateRecord | None:
 _TYPES = {"int": int, "str": str, "bool": bool}
 
 
-def _known(kind: type[ExitRecord] | type[StateRecord], message: Mapping[str, object]) -> dict[str, object]:
+def _known(kind: type[ExitRecord | StateRecord], message: Mapping[str, object]) -> dict[str, object]:
     known: dict[str, object] = {}
     for field in dataclasses.fields(kind):
         if field.name in message:

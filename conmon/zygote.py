@@ -26,10 +26,25 @@ import select
 import signal
 import sys
 
-from conmon import creation, doze, entries, exitrecord, files, fork, heap, linux, podinit, process, protocol, reactor, slots, warmup
+from conmon import (
+    creation,
+    doze,
+    entries,
+    exitrecord,
+    files,
+    fork,
+    heap,
+    linux,
+    podinit,
+    process,
+    protocol,
+    reactor,
+    slots,
+    warmup,
+)
 from conmon.errors import describe, report
 from conmon.monitor import Monitor
-from conmon.peer import listen, receive_fds
+from conmon.peer import accept, listen, receive_fds
 from conmon.protocol import Message, ProtocolError
 from conmon.requests import ExecRequest, PodInitRequest, number
 from conmon.session import Session
@@ -89,7 +104,7 @@ class Zygote:
     def _fork(self, listener: int) -> None:
         """Accept, and leave the connection to a fork."""
         try:
-            fd, _ = self._listeners[listener]._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - no socket object
+            fd = accept(self._listeners[listener])
         except OSError:
             return  # the client has gone
         self._connection = fd
@@ -148,7 +163,9 @@ class Zygote:
             elif op in ("ping", "list"):
                 version: Message = {"major": protocol.MAJOR, "minor": protocol.MINOR, "pid": self._pid}
                 children = _children(self._directory) if op == "list" else []
-                os.write(connection, protocol.encode_message(protocol.REPLY, {"seq": seq, **version, "children": children}))
+                os.write(
+                    connection, protocol.encode_message(protocol.REPLY, {"seq": seq, **version, "children": children})
+                )
             elif op == "quit":
                 process.send(self._pid, signal.SIGKILL)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -86,10 +87,8 @@ def _copy_owner(source: str, target: str) -> None:
 
 
 def _remove_empty(directory: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.rmdir(directory)
-    except FileNotFoundError:
-        pass
 
 
 def _entries(directory: str) -> frozenset[str]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import platform
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from criserver.drivers.devices import walk
 from criserver.kernel import cgroupfs, proc
+from criserver.kernel.cgroupfs import Hierarchy
 from criserver.spec.capabilities import ALL
-from criserver.spec.wish import HostDevice, HostFacts
+from criserver.spec.wish import HostFacts
 
 SECCOMP_PROFILES = ("/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json")
 SECCOMP_LIMIT = 1 << 20
 APPARMOR = "/sys/kernel/security/apparmor/profiles"
-# What a privileged container does not get: terminals that belong to somebody, and what the runtime mounts itself.
-SKIPPED_DEVICES = frozenset({"/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/console", "/dev/ptmx"})
 
 
 class Facts:
@@ -41,12 +40,17 @@ class Facts:
             apparmor_profiles=_apparmor(),
             selinux=os.path.exists("/sys/fs/selinux/enforce"),
             swap_accounting=v2 or os.path.exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
-            hugepage_sizes=_hugepages() if any("hugetlb" in h.controllers for h in hierarchies) else frozenset(),
+            hugepage_sizes=_hugepages() if _limits_hugepages(hierarchies, v2) else frozenset(),
         )
 
     def __call__(self) -> HostFacts:
         """The facts as of now."""
-        return replace(self._steady, devices=tuple(_devices("/dev")))
+        return replace(self._steady, devices=tuple(walk("/dev")))
+
+
+def _limits_hugepages(hierarchies: Sequence[Hierarchy], v2: bool) -> bool:
+    # On a mix of both versions the runtime works on v1 and does not see what v2 has.
+    return any("hugetlb" in each.controllers for each in hierarchies if v2 or each.version == 1)
 
 
 def _capabilities(bits: int) -> frozenset[str]:
@@ -75,27 +79,6 @@ def _hugepages() -> frozenset[str]:
 
 def _size(kilobytes: int) -> str:
     return f"{kilobytes >> 20}GB" if kilobytes >= 1 << 20 else f"{kilobytes >> 10}MB"
-
-
-def _devices(directory: str) -> Iterator[HostDevice]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.path in SKIPPED_DEVICES or entry.is_symlink():
-                continue
-            if entry.is_dir():
-                yield from _devices(entry.path)
-                continue
-            status = entry.stat(follow_symlinks=False)
-            if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-                yield HostDevice(
-                    path=entry.path,
-                    type="c" if stat.S_ISCHR(status.st_mode) else "b",
-                    major=os.major(status.st_rdev),
-                    minor=os.minor(status.st_rdev),
-                    mode=stat.S_IMODE(status.st_mode),
-                    uid=status.st_uid,
-                    gid=status.st_gid,
-                )
 
 
 def _text(path: str, limit: int = 4096) -> str:

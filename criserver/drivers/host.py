@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from criserver.drivers import devices
 from criserver.errors import DeadlineExceeded, InvalidArgument
+from criserver.kernel import mount
 from criserver.kernel.fds import read_in_root
+from criserver.kernel.mount import MountInfo
 from criserver.kernel.offload import offload
+from criserver.model.host import HostDevice, MountSource, SourcePropagation
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
+PROFILE_LIMIT = 1 << 20  # bytes of a seccomp profile
 
 
 class HostDriver:
@@ -35,9 +41,26 @@ class HostDriver:
         except (OSError, ValueError) as error:
             raise InvalidArgument(f"image: its {path} cannot be used: {error}") from error
 
-    async def mount_source(self, path: str) -> str:
-        """The real path of a mount's source, made as a directory when missing."""
-        return await self._answer(path, _real_source)
+    async def mount_source(self, path: str) -> MountSource:
+        """A mount's source, links followed, made as a directory when missing."""
+        return await self._answer(path, _source)
+
+    async def devices(self, path: str) -> tuple[HostDevice, ...]:
+        """The device node at `path`, or every one below a directory."""
+        found = await self._answer(path, devices.at)
+        if not found:
+            raise InvalidArgument(f"devices: {path!r} is no device and has none in it; give the path of a device node")
+        return found
+
+    async def profile(self, path: str) -> Mapping[str, Any]:
+        """A seccomp profile."""
+        try:
+            profile = json.loads(await self._answer(path, _small_file))
+        except ValueError as error:
+            raise InvalidArgument(f"seccomp profile {path!r} is not JSON: {error}") from error
+        if not isinstance(profile, dict):
+            raise InvalidArgument(f"seccomp profile {path!r} is not a JSON object")
+        return profile
 
     async def check_directory(self, path: str) -> None:
         """InvalidArgument unless `path` is a directory."""
@@ -56,8 +79,25 @@ class HostDriver:
             raise InvalidArgument(f"host path {path!r} cannot be used: {error.strerror}") from error
 
 
-def _real_source(path: str) -> str:
+def _source(path: str) -> MountSource:
     real = os.path.realpath(path)
     if not os.path.lexists(real):
         os.makedirs(real, mode=0o755, exist_ok=True)
-    return real
+    return MountSource(real, propagation(real, mount.mounts()))
+
+
+def propagation(path: str, mounts: Iterable[MountInfo]) -> SourcePropagation:
+    """How the mount that holds `path` propagates: the last one mounted at the longest prefix counts."""
+    holding = max(
+        (each for each in mounts if path == each.target or path.startswith(each.target.rstrip("/") + "/")),
+        key=lambda each: len(each.target),
+        default=None,
+    )
+    kinds = {field.partition(":")[0] for field in holding.optional} if holding else set()
+    if "shared" in kinds:
+        return SourcePropagation.SHARED
+    return SourcePropagation.SLAVE if "master" in kinds else SourcePropagation.PRIVATE
+
+
+def _small_file(path: str) -> bytes:
+    return read_in_root("/", path, PROFILE_LIMIT)

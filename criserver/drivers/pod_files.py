@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from criserver.kernel import mount
-from criserver.kernel.files import write_atomic
 from criserver.kernel.fds import remove_tree
+from criserver.kernel.files import write_atomic
 from criserver.kernel.offload import offload
 from criserver.model.sandbox import SandboxConfig
 from criserver.model.security import NamespaceMode

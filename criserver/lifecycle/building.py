@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from criserver.errors import FailedPrecondition
+from criserver.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from criserver.lifecycle.powers import Powers
 from criserver.model.container import Container, ContainerConfig, ContainerState, Mount, ProcessUser
 from criserver.model.image import Image
 from criserver.model.sandbox import Sandbox
-from criserver.model.security import NamespaceMode
+from criserver.model.security import NamespaceMode, ProfileType
 from criserver.spec import signals, user
 from criserver.spec.assemble import build, clamped
-from criserver.spec.wish import HostFacts, ResolvedMount, SandboxFiles, SpecWish
+from criserver.spec.mounts import volume_destinations
+from criserver.spec.wish import HostFacts, ResolvedDevice, ResolvedMount, SandboxFiles, SpecWish
 from criserver.state.containers import Containers
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class Builder:
             files=SandboxFiles(paths.hosts, paths.resolv_conf, paths.hostname, paths.shm),
             mounts=tuple([await self._mount(mount) for mount in config.mounts]),
             volumes=await self._volumes(row, image, rootfs),
+            devices=await self._devices(config),
+            seccomp_localhost=await self._seccomp(config),
             host=self._facts(),
         )
         spec = build(wish)
@@ -86,16 +89,33 @@ class Builder:
         return paths
 
     async def _mount(self, mount: Mount) -> ResolvedMount:
-        return ResolvedMount(mount, await self._powers.host.mount_source(mount.host_path))
+        if mount.image is not None:
+            raise Unimplemented(f"config.mounts: {mount.container_path}: image volumes are not built yet")
+        if not mount.host_path.startswith("/"):
+            raise InvalidArgument(f"config.mounts: host_path {mount.host_path!r} is not absolute; begin it with /")
+        source = await self._powers.host.mount_source(mount.host_path)
+        return ResolvedMount(mount, source.path, source.propagation)
+
+    async def _devices(self, config: ContainerConfig) -> tuple[ResolvedDevice, ...]:
+        """Every node of the devices asked for; a directory stands for all that are in it."""
+        found: list[ResolvedDevice] = []
+        for device in config.devices:
+            nodes = await self._powers.host.devices(device.host_path)
+            found += [ResolvedDevice(device, node) for node in nodes]
+        return tuple(found)
+
+    async def _seccomp(self, config: ContainerConfig) -> Mapping[str, Any] | None:
+        asked = config.security.seccomp
+        if asked is None or asked.profile_type is not ProfileType.LOCALHOST or config.security.privileged:
+            return None
+        return await self._powers.host.profile(asked.localhost_ref)
 
     async def _volumes(self, row: Container, image: Image, rootfs: str) -> tuple[tuple[str, str], ...]:
         """A private directory for every VOLUME of the image that no mount of the request covers."""
         covered = {mount.container_path.rstrip("/") for mount in row.config.mounts}
-        wanted = [path for path in image.defaults.volumes if path.rstrip("/") not in covered]
+        wanted = [path for path in volume_destinations(image.defaults.volumes) if path not in covered]
         bundles = self._powers.bundles
-        return tuple(
-            [(path, await bundles.volume(row.id, number, rootfs, path)) for number, path in enumerate(wanted)]
-        )
+        return tuple([(path, await bundles.volume(row.id, number, rootfs, path)) for number, path in enumerate(wanted)])
 
     def _say_once(self, clamps: tuple[str, ...]) -> None:
         for text in clamps:

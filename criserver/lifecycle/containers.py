@@ -1,7 +1,7 @@
 """Containers: create, start, stop, remove.
 
-CreateContainer: row and journal in one commit → root mounted → config.json built and written → monitor forked, which runs
-`runc create` → CREATED in one commit. Its end reaches the row through `exits`. Remove goes forward.
+CreateContainer: row and journal in one commit → root mounted → config.json built and written → monitor forked, which
+runs `runc create` → CREATED in one commit. Its end reaches the row through `exits`. Remove goes forward.
 """
 
 from __future__ import annotations
@@ -130,9 +130,9 @@ class ContainerLifecycle:
 
     async def _create(self, sandbox: Sandbox, config: ContainerConfig) -> str:
         existing = self._containers.named(sandbox.id, config.metadata)
-        if existing and existing.state is ContainerState.CREATED and existing.config == config:
-            if not self._deliveries.noted(existing):
-                return existing.id
+        unread = existing is not None and not self._deliveries.noted(existing)
+        if existing and unread and existing.state is ContainerState.CREATED and existing.config == config:
+            return existing.id
         if sandbox.state is not SandboxState.READY:
             raise FailedPrecondition(f"pod sandbox {sandbox.id} is {sandbox.state}: containers need a READY one")
         image = self._powers.images.resolve(config.image.image)

@@ -102,7 +102,7 @@ class ImageService:
 
         FailedPrecondition names a container that uses it.
         """
-        # More than once only when it is pulled again while an earlier removal, which this one joins, still frees layers.
+        # Once, unless it is pulled again while an earlier removal, which this one joins, still frees layers.
         while (image := self._find(reference)) is not None:
             await self._operations.join(("RemoveImage", image.id), partial(self._remove, image.id))
 

@@ -78,9 +78,9 @@ class PodLifecycle:
 
     async def _run(self, config: SandboxConfig, handler_name: str) -> str:
         existing = self._sandboxes.named(config.metadata)
-        if existing and existing.state is SandboxState.READY and existing.config == config:
-            if not self._deliveries.noted(existing):
-                return existing.id
+        unread = existing is not None and not self._deliveries.noted(existing)
+        if existing and unread and existing.state is SandboxState.READY and existing.config == config:
+            return existing.id
         handler = self._powers.runtime.handler(handler_name)
         _check(config)
         if config.cgroup_parent:

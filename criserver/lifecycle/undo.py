@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from criserver.state.journal import Journal, Step
 
@@ -42,7 +42,7 @@ class UndoStack:
         await self._journal.record(step)
         return await do()
 
-    async def __aenter__(self) -> UndoStack:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

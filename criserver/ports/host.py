@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from criserver.model.host import HostDevice, MountSource
 
 
 class Host(Protocol):
@@ -15,11 +18,19 @@ class Host(Protocol):
         """
         ...
 
-    async def mount_source(self, path: str) -> str:
-        """The real path of a bind mount's source, made as a directory when it is missing.
+    async def mount_source(self, path: str) -> MountSource:
+        """A bind mount's source, links followed, made as a directory when it is missing.
 
         DeadlineExceeded when the file system does not answer (a dead network mount).
         """
+        ...
+
+    async def devices(self, path: str) -> tuple[HostDevice, ...]:
+        """The device node at `path`, or every one below a directory; InvalidArgument when there is none."""
+        ...
+
+    async def profile(self, path: str) -> Mapping[str, Any]:
+        """A seccomp profile, a JSON object in a bounded regular file; InvalidArgument when it is anything else."""
         ...
 
     async def check_directory(self, path: str) -> None:

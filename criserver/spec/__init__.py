@@ -6,17 +6,16 @@ modules each own one part of the document and may be used alone (`user` and `sig
 image or the configuration comes in through `wish.py`. The same wish gives the same document, byte for byte.
 """
 
+from criserver.model.host import HostDevice, SourcePropagation
 from criserver.spec.assemble import build
 from criserver.spec.process import exec_process
 from criserver.spec.wish import (
-    HostDevice,
     HostFacts,
     Policy,
     ResolvedDevice,
     ResolvedMount,
     Rlimit,
     SandboxFiles,
-    SourcePropagation,
     SpecWish,
 )
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.model.container import Mount, Propagation
+from criserver.model.host import SourcePropagation
 from criserver.spec import checks, namespaces
-from criserver.spec.wish import HostFacts, ResolvedMount, SourcePropagation
+from criserver.spec.wish import HostFacts, ResolvedMount
 
 _FLAGS: dict[Propagation, str] = {
     Propagation.PRIVATE: "rprivate",

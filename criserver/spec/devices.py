@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from criserver.errors import Internal, InvalidArgument, Unimplemented
+from criserver.model.host import HostDevice
 from criserver.model.security import ContainerSecurity
 from criserver.spec import checks
-from criserver.spec.wish import HostDevice, ResolvedDevice, SpecWish
+from criserver.spec.wish import ResolvedDevice, SpecWish
 
 _DENY_ALL: dict[str, Any] = {"allow": False, "access": "rwm"}
 _ALLOW_ALL: dict[str, Any] = {"allow": True, "access": "rwm"}
@@ -80,7 +81,10 @@ def _owned(node: dict[str, Any], wish: SpecWish) -> dict[str, Any]:
 
 
 def _path(device: ResolvedDevice) -> str:
-    given = device.device.container_path or device.device.host_path
+    # A node of a directory appears under the same name in the directory's place.
+    top = device.device.host_path.rstrip("/") + "/"
+    below = "/" + device.node.path.removeprefix(top) if device.node.path.startswith(top) else ""
+    given = (device.device.container_path or device.device.host_path) + below
     path = checks.absolute_path(given, "devices.container_path")
     if path == "/" or checks.beneath(path, "/proc") or checks.beneath(path, "/sys"):
         raise InvalidArgument(f"devices.container_path: {given!r} cannot hold a device node; give a path in /dev")

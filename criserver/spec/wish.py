@@ -7,35 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from criserver.model.container import ContainerConfig, Device, Mount, ProcessUser
+from criserver.model.host import HostDevice, SourcePropagation
 from criserver.model.image import ImageDefaults
 from criserver.model.sandbox import SandboxConfig
 from criserver.model.security import NamespaceMode
 from criserver.spec.capabilities import ALL, DEFAULT
-
-
-class SourcePropagation(StrEnum):
-    """How the mount that holds a host path propagates, from the optional fields of proc_pid_mountinfo(5)."""
-
-    PRIVATE = "private"
-    SLAVE = "slave"
-    SHARED = "shared"
-
-
-@dataclass(frozen=True, slots=True)
-class HostDevice:
-    """A device node of the host; `type` is "c" or "b", `mode` the permission bits."""
-
-    path: str
-    type: str
-    major: int
-    minor: int
-    mode: int = 0o600
-    uid: int = 0
-    gid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from criserver.errors import RuntimeFailed
 from criserver.lifecycle.powers import Powers
+from criserver.model.host import HostDevice, MountSource
 from criserver.model.image import Image, ImageDefaults
 from criserver.model.sandbox import SandboxConfig
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
@@ -299,8 +300,14 @@ class FakeHost(Fake):
     async def read_in_root(self, root: str, path: str, limit: int) -> str:
         return ""
 
-    async def mount_source(self, path: str) -> str:
-        return path
+    async def mount_source(self, path: str) -> MountSource:
+        return MountSource(path)
+
+    async def devices(self, path: str) -> tuple[HostDevice, ...]:
+        return (HostDevice(path, "c", 1, 3),)
+
+    async def profile(self, path: str) -> Mapping[str, Any]:
+        return {"defaultAction": "SCMP_ACT_ALLOW"}
 
     async def check_directory(self, path: str) -> None:
         await self.world.call("Host.check_directory", path)

@@ -106,8 +106,8 @@ class Server:
         if not self.conf_dir.exists():
             self.prepare()
         argv = [
-            sys.executable, *self.module, "serve", "--config", f"{self.base}/config.yaml",
-            "--root", str(self.root), "--state", str(self.state), "--listen", self.socket, "--log-level", self.log_level,
+            sys.executable, *self.module, "serve", "--config", f"{self.base}/config.yaml", "--root", str(self.root),
+            "--state", str(self.state), "--listen", self.socket, "--log-level", self.log_level,
         ]  # fmt: skip
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -134,7 +134,7 @@ class Server:
         self.process.wait()
 
     def reboot(self) -> None:
-        """Take what a reboot takes: processes, mounts, cgroups and the state directory. The server is dead before."""
+        """Take what a reboot takes: processes, mounts, cgroups, network, state directory. The server is dead before."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -143,6 +143,7 @@ class Server:
             subprocess.run(["umount", "-l", target], check=True)
         for cgroup in reversed(self.cgroups()):
             os.rmdir(cgroup)
+        self.unplug()
         shutil.rmtree(self.state)
 
     def stop(self) -> None:
@@ -183,6 +184,10 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         for target in reversed(self.mounts()):
             subprocess.run(["umount", "-l", target], check=False)
+        self.unplug()
+
+    def unplug(self) -> None:
+        """Take the bridge and the packet filter's rules away."""
         subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
         packet_filter.remove({self.subnet, *self.ids()})
 
@@ -295,7 +300,7 @@ class Client:
         """The response; grpc.RpcError."""
         service = "ImageService" if "Image" in method else "RuntimeService"
         response = getattr(pb, f"{method}Response")
-        call = self._channel.unary_unary(
+        call: Any = self._channel.unary_unary(
             f"/runtime.v1.{service}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=response.FromString,

@@ -9,45 +9,28 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 
+from criserver.drivers.unpack import sparse
+from criserver.drivers.unpack.entry import (
+    BLOCK,
+    BLOCKDEV,
+    CHARACTER,
+    DIRECTORY,
+    FIFO,
+    HARDLINK,
+    REGULAR,
+    SYMLINK,
+    Entry,
+    number,
+)
 from criserver.drivers.unpack.protocol import damaged, exhausted, hostile, shown
 from criserver.drivers.unpack.source import Source
 
-BLOCK = 512
 HEADER_LIMIT = 1 << 20
 """Largest PAX or GNU extension header in bytes: the xattrs of one file may take 64 KiB each (xattr(7))."""
-SPARSE_LIMIT = 1 << 16
-"""Most data regions of one sparse file."""
-
-REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _REGULAR_ALIASES = {b"\0": REGULAR, b"7": REGULAR, b"S": REGULAR}
 _KNOWN = frozenset((REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO))
 _ZEROS = bytes(BLOCK)
 _XATTR = b"SCHILY.xattr."
-
-
-class Entry:
-    """One entry. `name` and, for hard links, `target` are relative paths, empty for the layer's root itself.
-
-    `stored` bytes follow in the archive, to be read before the next entry; `size` is the file's length, and `regions`
-    (offset, length) say where the stored bytes go when the file is sparse. `mtime` is in nanoseconds.
-    """
-
-    __slots__ = (
-        "device", "gid", "kind", "mode", "mtime", "name", "regions", "size", "stored", "target", "uid", "xattrs",
-    )  # fmt: skip
-
-    kind: bytes
-    name: bytes
-    target: bytes
-    mode: int
-    uid: int
-    gid: int
-    mtime: int
-    size: int
-    stored: int
-    device: tuple[int, int]
-    xattrs: Mapping[str, bytes]
-    regions: list[tuple[int, int]] | None
 
 
 def entries(source: Source, limit: int) -> Iterator[Entry]:
@@ -63,7 +46,7 @@ def entries(source: Source, limit: int) -> Iterator[Entry]:
         count += 1
         if count > limit:
             raise exhausted(f"layer has more than {limit} entries")
-        kind, size = header[156:157], _number(header[124:136])
+        kind, size = header[156:157], number(header[124:136])
         if kind in b"xgLKV" and kind:
             _extend(kind, _extension(source, size), standing, extended)
             continue
@@ -79,20 +62,8 @@ def _check(header: bytes) -> None:
     # The checksum is the sum of the header's bytes, its own field counted as spaces. The low half of Adler-32 is that
     # sum plus one modulo 65521, at a twentieth of the cost of summing in Python.
     total = (zlib.adler32(header[:148]) & 0xFFFF) + (zlib.adler32(header[156:]) & 0xFFFF) - 2 + 8 * 0x20
-    if total % 65521 != _number(header[148:156]) % 65521:
+    if total % 65521 != number(header[148:156]) % 65521:
         raise damaged("archive has a header with a wrong checksum")
-
-
-def _number(field: bytes) -> int:
-    """An octal field, or a base-256 one (GNU; first bit set)."""
-    if field[0] == 0xFF:
-        return int.from_bytes(field, "big", signed=True)
-    if field[0] & 0x80:
-        return int.from_bytes(field, "big") & ~(0x80 << 8 * (len(field) - 1))
-    try:
-        return int(field.strip(b" \0") or b"0", 8)
-    except ValueError:
-        raise damaged(f"archive has a header with the number {shown(field)}") from None
 
 
 def _text(field: bytes) -> bytes:
@@ -145,10 +116,10 @@ def _entry(source: Source, header: bytes, kind: bytes, size: int, pax: Mapping[b
     if header[257:263] == b"ustar\0" and header[345]:
         name = _text(header[345:500]) + b"/" + name
     entry.kind = _REGULAR_ALIASES.get(kind, kind)
-    entry.uid, entry.gid = _number(header[108:116]), _number(header[116:124])
-    entry.mode = _number(header[100:108]) & 0o7777
-    entry.mtime = _number(header[136:148]) * 1_000_000_000
-    entry.device = (_number(header[329:337]), _number(header[337:345])) if kind in b"34" and kind else (0, 0)
+    entry.uid, entry.gid = number(header[108:116]), number(header[116:124])
+    entry.mode = number(header[100:108]) & 0o7777
+    entry.mtime = number(header[136:148]) * 1_000_000_000
+    entry.device = (number(header[329:337]), number(header[337:345])) if kind in b"34" and kind else (0, 0)
     entry.target = _text(header[157:257])
     entry.size = entry.stored = size
     entry.xattrs = {}
@@ -166,9 +137,9 @@ def _entry(source: Source, header: bytes, kind: bytes, size: int, pax: Mapping[b
         # Some archivers repeat the length of the file at its hard links, without the data.
         entry.stored = 0 if kind == HARDLINK else entry.stored
     if kind == b"S":
-        _old_sparse(source, header, entry)
+        sparse.old_gnu(source, header, entry)
     elif pax:
-        _pax_sparse(source, entry, pax)
+        sparse.pax(source, entry, pax)
     if entry.stored < 0 or entry.size < 0:
         raise damaged(f"entry {shown(name)} has a negative size")
     return entry
@@ -208,67 +179,3 @@ def clean(name: bytes) -> bytes:
     if b".." in parts:
         raise hostile(f"entry {shown(name)} has '..' in its name: a layer may not reach outside of itself")
     return b"/".join(parts)
-
-
-def _old_sparse(source: Source, header: bytes, entry: Entry) -> None:
-    """GNU's own sparse format: regions in the header and in extension blocks behind it."""
-    regions = _old_regions(header[386:482])
-    more, entry.size = header[482], _number(header[483:495])
-    while more:
-        block = source.take(BLOCK)
-        regions += _old_regions(block[:504])
-        more = block[504]
-        _check_count(regions)
-    _set_regions(entry, regions)
-
-
-def _old_regions(table: bytes) -> list[tuple[int, int]]:
-    rows = [table[at : at + 24] for at in range(0, len(table), 24)]
-    return [(_number(row[:12]), _number(row[12:24])) for row in rows if row[0]]
-
-
-def _pax_sparse(source: Source, entry: Entry, pax: Mapping[bytes, bytes]) -> None:
-    """PAX sparse formats 0.0 and 0.1 (a list in the header) and 1.0 (a list in front of the data)."""
-    try:
-        if pax.get(b"GNU.sparse.major") == b"1":
-            entry.size = int(pax[b"GNU.sparse.realsize"])
-            _set_regions(entry, _sparse_list(source, entry))
-        elif b"GNU.sparse.map" in pax:
-            entry.size = int(pax[b"GNU.sparse.size"])
-            numbers = [int(number) for number in pax[b"GNU.sparse.map"].split(b",")[: 2 * SPARSE_LIMIT + 2]]
-            _set_regions(entry, list(zip(numbers[::2], numbers[1::2], strict=True)))
-    except (KeyError, ValueError):
-        raise damaged(f"sparse entry {shown(entry.name)} cannot be read") from None
-
-
-def _sparse_list(source: Source, entry: Entry) -> list[tuple[int, int]]:
-    text = b""
-    numbers: list[int] = []
-    wanted = 1
-    while len(numbers) < wanted:
-        if b"\n" not in text:
-            if entry.stored < BLOCK:
-                raise ValueError
-            text += source.take(BLOCK)
-            entry.stored -= BLOCK
-            continue
-        line, _, text = text.partition(b"\n")
-        numbers.append(int(line))
-        wanted = 1 + 2 * min(numbers[0], SPARSE_LIMIT + 1)
-    regions = list(zip(numbers[1::2], numbers[2::2], strict=True))
-    _check_count(regions)
-    return regions
-
-
-def _check_count(regions: list[tuple[int, int]]) -> None:
-    if len(regions) > SPARSE_LIMIT:
-        raise exhausted(f"archive has a sparse file of more than {SPARSE_LIMIT} regions")
-
-
-def _set_regions(entry: Entry, regions: list[tuple[int, int]]) -> None:
-    _check_count(regions)
-    if sum(length for _, length in regions) != entry.stored or any(
-        offset < 0 or length < 0 or offset + length > entry.size for offset, length in regions
-    ):
-        raise damaged(f"sparse entry {shown(entry.name)} has regions that do not fit its size")
-    entry.regions = regions

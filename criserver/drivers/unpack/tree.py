@@ -16,11 +16,14 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from criserver.drivers.unpack import tar
+from criserver.drivers.unpack.entry import BLOCKDEV, CHARACTER, DIRECTORY, FIFO, HARDLINK, REGULAR, SYMLINK, Entry
 from criserver.drivers.unpack.protocol import hostile, shown
 from criserver.drivers.unpack.source import Source
+from criserver.drivers.unpack.usage import usage
+from criserver.drivers.unpack.ways import outward
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -32,8 +35,6 @@ _XATTRS = ("user.", "security.capability", "system.posix_acl_access", "system.po
 """Xattrs that a layer may set. Not trusted.*: that is overlayfs's own language (redirect, opaque, metacopy)."""
 _OVERLAY_XATTRS = "user.overlay."
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_STEPS = 4096
-"""Parts of names that are walked before a loop of links is left to the kernel, which answers ELOOP."""
 _UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)
 
 
@@ -43,20 +44,20 @@ class Tree:
     def __init__(self, source: Source) -> None:
         """`source` holds the contents of the entries that are put."""
         self._source = source
-        self._directories: dict[bytes, tar.Entry] = {}
+        self._directories: dict[bytes, Entry] = {}
         self._links: set[bytes] = set()
         self._checked = b""
         self._put = {
-            tar.REGULAR: self._file,
-            tar.HARDLINK: self._hardlink,
-            tar.SYMLINK: self._symlink,
-            tar.DIRECTORY: self._directory,
-            tar.CHARACTER: self._node,
-            tar.BLOCKDEV: self._node,
-            tar.FIFO: self._node,
+            REGULAR: self._file,
+            HARDLINK: self._hardlink,
+            SYMLINK: self._symlink,
+            DIRECTORY: self._directory,
+            CHARACTER: self._node,
+            BLOCKDEV: self._node,
+            FIFO: self._node,
         }
 
-    def put(self, entry: tar.Entry) -> None:
+    def put(self, entry: Entry) -> None:
         """Apply one entry, over whatever an earlier one has left under its name."""
         parent, _, base = entry.name.rpartition(b"/")
         if parent != self._checked:
@@ -75,7 +76,7 @@ class Tree:
         except FileExistsError:
             was_whiteout = self._clear(entry.name)
             put(entry)
-            if was_whiteout and entry.kind == tar.DIRECTORY:
+            if was_whiteout and entry.kind == DIRECTORY:
                 os.setxattr(entry.name, OVERLAY_OPAQUE, b"y", follow_symlinks=False)
 
     def finish(self) -> None:
@@ -85,7 +86,7 @@ class Tree:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self._adorn(name or b".", entry)
 
-    def _file(self, entry: tar.Entry) -> None:
+    def _file(self, entry: Entry) -> None:
         fd = os.open(entry.name, _CREATE, entry.mode)
         try:
             if entry.regions is not None:
@@ -102,14 +103,14 @@ class Tree:
         finally:
             os.close(fd)
 
-    def _sparse(self, fd: int, entry: tar.Entry) -> None:
+    def _sparse(self, fd: int, entry: Entry) -> None:
         os.ftruncate(fd, entry.size)
         for offset, length in entry.regions or ():
             os.lseek(fd, offset, os.SEEK_SET)
             for piece in self._source.pieces(length):
                 _write(fd, piece)
 
-    def _hardlink(self, entry: tar.Entry) -> None:
+    def _hardlink(self, entry: Entry) -> None:
         if entry.target == entry.name:
             return
         self._check_way(entry.target.rpartition(b"/")[0])
@@ -121,7 +122,7 @@ class Tree:
                 raise hostile(f"{what}, which is not in this layer") from None
             raise
 
-    def _symlink(self, entry: tar.Entry) -> None:
+    def _symlink(self, entry: Entry) -> None:
         os.symlink(entry.target, entry.name)
         self._links.add(entry.name)
         self._checked = b""
@@ -129,7 +130,7 @@ class Tree:
             os.chown(entry.name, entry.uid, entry.gid, follow_symlinks=False)
         os.utime(entry.name, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
 
-    def _directory(self, entry: tar.Entry) -> None:
+    def _directory(self, entry: Entry) -> None:
         if entry.name:
             try:
                 os.mkdir(entry.name, 0o700)
@@ -138,12 +139,12 @@ class Tree:
                     raise
         self._directories[entry.name] = entry
 
-    def _node(self, entry: tar.Entry) -> None:
-        kind = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCKDEV: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}[entry.kind]
+    def _node(self, entry: Entry) -> None:
+        kind = {CHARACTER: stat.S_IFCHR, BLOCKDEV: stat.S_IFBLK, FIFO: stat.S_IFIFO}[entry.kind]
         os.mknod(entry.name, kind | entry.mode, os.makedev(*entry.device))
         self._adorn(entry.name, entry)
 
-    def _adorn(self, name: bytes, entry: tar.Entry) -> None:
+    def _adorn(self, name: bytes, entry: Entry) -> None:
         os.chown(name, entry.uid, entry.gid, follow_symlinks=False)
         if stat.S_ISLNK(os.lstat(name).st_mode):
             return
@@ -173,7 +174,7 @@ class Tree:
         """Refuse a way through links of this layer that leads out of it."""
         parts = parent.split(b"/")
         if not self._links.isdisjoint(b"/".join(parts[:count]) for count in range(1, len(parts) + 1)):
-            link = _outward(parts)
+            link = outward(parts)
             if link is not None:
                 raise hostile(f"entry below {shown(parent)} goes through the link {shown(link)}, which leads outside")
 
@@ -214,59 +215,6 @@ class Tree:
                 stack.append(inner)
 
 
-def _outward(parts: Sequence[bytes]) -> bytes | None:
-    """The first link on the way along `parts` that points to "/" or above the root."""
-    ahead, behind = list(reversed(parts)), []
-    for _ in range(_STEPS):
-        if not ahead:
-            break
-        part = ahead.pop()
-        name = b"/".join([*behind, part])
-        if part == b"..":
-            if not behind:
-                return name
-            behind.pop()
-        elif part not in (b"", b"."):
-            behind.append(part)
-            with contextlib.suppress(OSError):
-                target = os.readlink(name)
-                behind.pop()
-                if target.startswith(b"/") or _climbs(len(behind), target):
-                    return name
-                ahead += reversed(target.split(b"/"))
-    return None
-
-
-def _climbs(depth: int, target: bytes) -> bool:
-    """Whether a link's target, `depth` directories below the root, names a place above it on its way."""
-    for part in target.split(b"/"):
-        depth += (part == b"..") * -2 + (part not in (b"", b"."))
-        if depth < 0:
-            return True
-    return False
-
-
-def usage(root: bytes = b".") -> tuple[int, int]:
-    """Bytes on disk and number of files below and with `root`, hard links counted once, as du(1) counts."""
-    size = os.lstat(root).st_blocks * 512
-    linked: set[int] = set()
-    inodes = 1
-    stack = [root]
-    while stack:
-        with os.scandir(stack.pop()) as children:
-            for child in children:
-                status = child.stat(follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode):
-                    stack.append(child.path)
-                elif status.st_nlink > 1:
-                    if status.st_ino in linked:
-                        continue
-                    linked.add(status.st_ino)
-                size += status.st_blocks * 512
-                inodes += 1
-    return size, inodes
-
-
 def fill(source: Source, limit: int) -> tuple[int, int]:
     """Unpack the archive in `source`, at most `limit` entries, into the current directory; returns its usage."""
     tree = Tree(source)
@@ -276,7 +224,7 @@ def fill(source: Source, limit: int) -> tuple[int, int]:
     return usage()
 
 
-def _put_all(tree: Tree, entries: Iterable[tar.Entry]) -> None:
+def _put_all(tree: Tree, entries: Iterable[Entry]) -> None:
     for entry in entries:
         try:
             tree.put(entry)

@@ -62,9 +62,9 @@ async def test_signal_and_code_of_a_killed_container(bench: Bench) -> None:
 
 async def test_kill_all_reaches_processes_outside_a_pid_namespace(bench: Bench) -> None:
     # In a shared PID namespace children outlive their container's first process.
-    await bench.start("c1", "sh", "-c", "setsid sleep 1000 & echo $!; exit 0", share_pid=True)
+    pid = await bench.start("c1", "sh", "-c", "setsid sleep 1000 & echo $!; exit 0", share_pid=True)
     async with asyncio.timeout(10):
-        while not bench.log("c1"):
+        while not bench.log("c1") or proc.start_time(pid) is not None:
             await asyncio.sleep(0.01)
     child = int(bench.log("c1")[0])
     assert proc.start_time(child) is not None

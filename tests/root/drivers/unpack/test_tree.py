@@ -18,7 +18,7 @@ from criserver.drivers.unpack import tree
 from criserver.drivers.unpack.protocol import Refused
 from criserver.drivers.unpack.source import Source
 from tests.support import images
-from tests.support.images import Node, directory, file, symlink, tar
+from tests.support.images import Node, file, tar
 
 
 @contextmanager
@@ -160,16 +160,6 @@ def test_sparse_files_stay_sparse(tmp_path: Path) -> None:
             assert data.read(5) == b"begin"
             data.seek(64 << 20)
             assert data.read(8) == b"middle\0\0"
-
-
-def test_usage_counts_as_du(tmp_path: Path) -> None:
-    entries: dict[str, Node] = {f"{number % 7}/{number}": file("x" * (number * 37)) for number in range(400)}
-    entries |= {"hard": images.hardlink("0/7"), "soft": symlink("0/7"), "dir/": directory()}
-    size, inodes = fill(tmp_path / "root", tar(entries))
-    listing = subprocess.run(["du", "-s", "-B1", tmp_path / "root"], check=True, capture_output=True, text=True)
-    count = subprocess.run(["du", "-s", "--inodes", tmp_path / "root"], check=True, capture_output=True, text=True)
-    assert size == int(listing.stdout.split()[0])
-    assert inodes == int(count.stdout.split()[0])
 
 
 def test_deep_trees_need_no_recursion(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Device nodes of the host, looked up by path."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from criserver.model.host import HostDevice
+
+# What is not handed on: terminals that belong to somebody, and what the runtime mounts itself.
+SKIPPED = frozenset({"/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/console", "/dev/ptmx"})
+
+
+def at(path: str) -> tuple[HostDevice, ...]:
+    """The device that `path` is or leads to, or those of the directory that it is. OSError when it is missing."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        return tuple(walk(path))
+    return _device(path, status)
+
+
+def walk(directory: str) -> Iterator[HostDevice]:
+    """Every device below a directory; links are not followed."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.path in SKIPPED or entry.is_symlink():
+                continue
+            if entry.is_dir():
+                yield from walk(entry.path)
+            else:
+                yield from _device(entry.path, entry.stat(follow_symlinks=False))
+
+
+def _device(path: str, status: os.stat_result) -> tuple[HostDevice, ...]:
+    kind = "c" if stat.S_ISCHR(status.st_mode) else "b" if stat.S_ISBLK(status.st_mode) else ""
+    if not kind:
+        return ()
+    major, minor = os.major(status.st_rdev), os.minor(status.st_rdev)
+    return (HostDevice(path, kind, major, minor, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid),)
