@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import platform
 from collections.abc import Awaitable, Callable
@@ -36,6 +39,7 @@ from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.runc import HandlerConfig, open_runtime
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.workspace import Workspaces
+from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
 from criserver.lifecycle.container_steps import container_undoers
@@ -57,6 +61,8 @@ from criserver.state.db import Database
 from criserver.state.images import ImageRepository
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ async def build(config: Config, tasks: Tasks) -> Server:
         """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
         if not len(sandboxes) and not len(containers):
             await monitors.retire()
-            await cgroups.remove(_own_cgroup(config.state))
+            await _removed(cgroups, _own_cgroup(config.state))
 
     return Server(
         database=database,
@@ -163,6 +169,15 @@ async def _powers(config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonit
         images=images,
         clock=SystemClock(),
     )
+
+
+async def _removed(cgroups: CgroupfsDriver, path: str) -> None:
+    """Remove a cgroup as soon as the processes that were told to end have left it."""
+    for _ in range(100):
+        with contextlib.suppress(FailedPrecondition):
+            return await cgroups.remove(path)
+        await asyncio.sleep(0.02)
+    log.warning("cgroup %s is left: its processes do not end", path)
 
 
 def _own_cgroup(state: str) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from conmon.client import ConmonError, ConnectionLost, ExecSpec, Zygote
 from criserver.errors import DeadlineExceeded, FailedPrecondition, RuntimeFailed, Unavailable
-from criserver.kernel import cgroupfs, files, process
+from criserver.kernel import cgroupfs, files, process, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
 from criserver.kernel.pipes import Sink
@@ -32,10 +32,15 @@ _DYING = 5.0
 _AGAIN = 0.05
 _HELP_TIMEOUT = 10.0
 
+_DOCUMENT = "process.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One exec of a container. `directory` takes its temporary file; `cgroup` is the container's, "" when unknown."""
+    """One exec of a container. `directory` and `cgroup` are the container's, the latter "" when unknown.
+
+    In each the exec gets a child of its own, which goes with it.
+    """
 
     container_id: str
     directory: str
@@ -51,7 +56,6 @@ class ExecSyncs:
         """`hierarchies` are the host's cgroup hierarchies."""
         self._zygote = zygote
         self._hierarchy = exec_hierarchy(hierarchies)
-        self._count = 0
         self._help: dict[str, bytes] = {}
 
     async def run(self, request: Request, *, timeout: float, limit: int) -> ExecResult:
@@ -60,16 +64,15 @@ class ExecSyncs:
         RuntimeFailed carries the runtime's words when there is no process; DeadlineExceeded is raised when all that
         the exec started has been killed. Unavailable when the exec's session was killed.
         """
-        self._count += 1
-        name = f"exec-{os.getpid()}-{self._count}"
-        document = f"{request.directory}/{name}.json"
+        name = f"exec-{os.urandom(8).hex()}"
+        directory = f"{request.directory}/{name}"
         own = await self._own_cgroup(request, name)
         running = _Running(limit)
         try:
-            await offload(_prepare, request, document, own)
+            await offload(_prepare, request, directory, own)
             try:
                 async with asyncio.timeout(timeout or None):
-                    return await running.finish(self._zygote, _spec(request, document, own))
+                    return await running.finish(self._zygote, _spec(request, directory, own))
             except BaseException:
                 await _kill(own, running)
                 raise
@@ -82,7 +85,7 @@ class ExecSyncs:
             raise RuntimeFailed(f"exec in container {request.container_id}: {error}") from error
         finally:
             running.close()
-            await offload(_clean, document, own)
+            await offload(_clean, directory, own)
 
     async def _own_cgroup(self, request: Request, name: str) -> _Own | None:
         """The exec's own cgroup, if the container's is known and the runtime can put a process there."""
@@ -132,21 +135,22 @@ class _Own:
         return f"{self.parent}/{self.name}"
 
 
-def _spec(request: Request, document: str, own: _Own | None) -> ExecSpec:
+def _spec(request: Request, directory: str, own: _Own | None) -> ExecSpec:
     return ExecSpec(
         id=request.container_id,
-        exec_id=os.path.basename(document).removesuffix(".json"),
-        directory=request.directory,
+        exec_id=os.path.basename(directory),
+        directory=directory,
         runtime=request.command,
-        process=document,
+        process=f"{directory}/{_DOCUMENT}",
         exec_flags=own.flags if own else (),
         cgroup_procs=cgroupfs.procs_files([own.hierarchy], own.cgroup) if own else (),
     )
 
 
-def _prepare(request: Request, document: str, own: _Own | None) -> None:
+def _prepare(request: Request, directory: str, own: _Own | None) -> None:
     try:
-        files.write_atomic(document, request.process.encode())
+        os.mkdir(directory, 0o700)
+        files.write_atomic(f"{directory}/{_DOCUMENT}", request.process.encode())
     except FileNotFoundError:
         raise FailedPrecondition(f"container {request.container_id} has no monitor to run a command with") from None
     if own:
@@ -168,8 +172,8 @@ async def _kill(own: _Own | None, running: _Running) -> None:
             return
 
 
-def _clean(document: str, own: _Own | None) -> None:
-    files.remove(document)
+def _clean(directory: str, own: _Own | None) -> None:
+    trees.remove_tree(directory)
     if own:
         # Busy while a process that the command has left behind lives: then it goes with the container.
         cgroupfs.remove(own.hierarchy, own.cgroup)

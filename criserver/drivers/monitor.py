@@ -13,11 +13,11 @@ import os
 from collections.abc import Sequence
 from signal import SIGKILL
 
-from conmon.client import ConmonError, ContainerSpec, Monitor, PodInitSpec, Zygote
+from conmon.client import ConmonError, ConnectionLost, ContainerSpec, Monitor, PodInitSpec, Zygote
 from criserver.drivers import execs, exits
 from criserver.drivers.execs import ExecSyncs
 from criserver.drivers.watches import Watch
-from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, RuntimeFailed
+from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, RuntimeFailed, Unavailable
 from criserver.kernel import cgroupfs, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
@@ -56,22 +56,17 @@ class ConmonMonitors:
         except ConmonError as error:
             raise Internal(f"cannot start the monitors' zygote: {error}") from error
 
-    def close(self) -> None:
-        """Let go of all monitors when the server ends; containers and monitors do not notice."""
-        for watch in self._watches.values():
-            watch.close()
-        self._watches.clear()
-
     async def retire(self) -> None:
         """End the zygote when there is nothing left for it to be kept for: no pod and no container."""
-        self.close()
+        self._let_go()
         with contextlib.suppress(ConmonError):
             await self._zygote.quit()
 
     async def create(self, request: MonitorRequest) -> int:
         """Create the container; returns its init's pid. RuntimeFailed carries the runtime's words; nothing is left.
 
-        DeadlineExceeded when the runtime hangs, in a hook or in the kernel; then it has been killed.
+        DeadlineExceeded when the runtime hangs, in a hook or in the kernel; then it has been killed. Unavailable when
+        the monitor itself was killed meanwhile.
         """
         directory = self._directory(request.container_id)
         await self.forget(request.container_id)  # what an attempt that was killed has left
@@ -82,6 +77,8 @@ class ConmonMonitors:
         except BaseException as error:
             await self._undone(request.container_id)
             await offload(trees.remove_tree, directory)
+            if isinstance(error, ConnectionLost):
+                raise Unavailable(f"the monitor of container {request.container_id} was killed: {error}") from error
             if isinstance(error, ConmonError):
                 raise RuntimeFailed(str(error)) from error
             if isinstance(error, TimeoutError):
@@ -182,6 +179,12 @@ class ConmonMonitors:
     async def list(self) -> frozenset[str]:
         """Ids of containers that have monitor files, for garbage collection."""
         return await offload(_with_monitor, os.path.join(self._state, "containers"))
+
+    def _let_go(self) -> None:
+        """Forget what is connected, as the end of the process does; containers and monitors do not notice."""
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
 
     def _directory(self, container_id: str) -> str:
         """The monitor directory of a container."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from criserver.errors import Internal
+from criserver.errors import CriError, Internal, ResourceExhausted
 from criserver.state.migrations import MIGRATIONS
 
 T = TypeVar("T")
@@ -53,17 +53,30 @@ class Database:
         self._writer.shutdown()
 
     def _commit(self, transaction: Transaction[T], then: Callable[[T], None] | None) -> T:
+        try:
+            result = self._transact(transaction)
+        except sqlite3.OperationalError as error:
+            raise self._failure(error) from error
+        if then is not None:
+            then(result)
+        return result
+
+    def _transact(self, transaction: Transaction[T]) -> T:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
             result = transaction(connection)
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk may have ended it already
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
-        if then is not None:
-            then(result)
         return result
+
+    def _failure(self, error: sqlite3.OperationalError) -> CriError:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return ResourceExhausted(f"no space left for the state database {self.path}: free some on its file system")
+        return Internal(f"state database {self.path}: {error}")
 
 
 def _open(path: str) -> sqlite3.Connection:

@@ -169,7 +169,7 @@ class Bench:
                 await self.runtime.delete("", directory.name)
                 await self.monitors.forget(directory.name)
         finally:
-            self.monitors.close()
+            self.monitors._let_go()
             cgroupfs.kill(self.hierarchies, self.parent)
             left = [hierarchy for hierarchy in self.hierarchies if not cgroupfs.remove(hierarchy, self.parent)]
             if pid := self.zygote():

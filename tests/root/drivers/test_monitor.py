@@ -98,7 +98,7 @@ async def test_new_server_finds_running_and_ended_containers(bench: Bench) -> No
     pid = await bench.start("runs", "sleep", "1000")
     await bench.start("ended", "sh", "-c", "exit 3")
     ended = await asyncio.wait_for(bench.monitors.exited("ended"), 10)
-    bench.monitors.close()
+    bench.monitors._let_go()
     bench.monitors = ConmonMonitors(str(bench.place.state), bench.hierarchies)
     await bench.monitors.start()
     assert await bench.monitors.observe("runs") == Observed(pid=pid)
@@ -141,7 +141,7 @@ async def test_killed_monitor_and_killed_zygote(bench: Bench) -> None:
 
 async def test_container_that_ended_while_nobody_looked(bench: Bench) -> None:
     await bench.start("c1", "sleep", "1000")
-    bench.monitors.close()
+    bench.monitors._let_go()
     os.kill(bench.zygote(), signal.SIGKILL)
     os.kill(monitor_pid(bench, "c1"), signal.SIGKILL)
     await bench.monitors.kill_all("c1")
