@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 
 import grpc.aio
 import uvloop
@@ -35,6 +36,7 @@ def serve(config: Config) -> int:
     """Serve the CRI until SIGTERM or SIGINT; returns the exit code. CriError when the server cannot start."""
     handler = logs.configure(config.log_level)
     proc.set_comm("criserver")
+    sys.setswitchinterval(0.001)  # seconds a thread may keep the event loop waiting for the interpreter; Python's is 5 ms
     locks = []
     try:
         for directory in (config.root, config.state):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -174,9 +173,12 @@ async def _powers(config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonit
 async def _removed(cgroups: CgroupfsDriver, path: str) -> None:
     """Remove a cgroup as soon as the processes that were told to end have left it."""
     for _ in range(100):
-        with contextlib.suppress(FailedPrecondition):
-            return await cgroups.remove(path)
-        await asyncio.sleep(0.02)
+        try:
+            await cgroups.remove(path)
+        except FailedPrecondition:
+            await asyncio.sleep(0.02)
+        else:
+            return
     log.warning("cgroup %s is left: its processes do not end", path)
 
 

@@ -81,7 +81,9 @@ class NetworkConfig:
     bin_dirs: tuple[str, ...] = _key(("/opt/cni/bin", "/usr/lib/cni"), "where plugins are looked for, in this order")
     plugin_timeout: float = _key(60.0, "seconds that one plugin call may take")
     default_conflist: bool = _key(
-        True, "whether a node without any CNI configuration has the embedded bridge network; else it is not ready"
+        False,
+        "whether a node without any CNI configuration has the embedded bridge network; with false it is not ready, as "
+        "a kubelet wants it whose network add-on brings the configuration later",
     )
 
 

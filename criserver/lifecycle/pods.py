@@ -79,7 +79,7 @@ class PodLifecycle:
     async def _run(self, config: SandboxConfig, handler_name: str) -> str:
         existing = self._sandboxes.named(config.metadata)
         unread = existing is not None and not self._deliveries.noted(existing)
-        if existing and unread and existing.state is SandboxState.READY and existing.config == config:
+        if existing and unread and self._answers(existing, config, handler_name):
             return existing.id
         handler = self._powers.runtime.handler(handler_name)
         _check(config)
@@ -129,7 +129,8 @@ class PodLifecycle:
         if options.pid is NamespaceMode.POD:
             with stages.stage("pod init"):
                 pid_init = await self._pod_init(sandbox, undo, parent, kinds)
-        network, ips = "", ()
+        network = ""
+        ips: tuple[str, ...] = ()
         if not config.host_network:
             with stages.stage("network"):
                 netns = powers.namespaces.path(key, "net")
@@ -218,6 +219,11 @@ class PodLifecycle:
         )
         await self._sandboxes.delete(sandbox_id)
         log.info("pod sandbox is removed")
+
+    def _answers(self, row: Sandbox, config: SandboxConfig, handler_name: str) -> bool:
+        """Whether a ready sandbox is what this request asks for."""
+        handler = self._powers.runtime.handler(handler_name)
+        return row.state is SandboxState.READY and row.config == config and row.runtime_handler == handler.name
 
     def _logged(self, sandbox: Sandbox) -> AbstractContextManager[None]:
         meta = sandbox.config.metadata

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from tests.bench.pods import Samples, churn, live
-from tests.bench.servers import PROJECT, Server, criserver
+from tests.bench.servers import Server, criserver
+from tests.support.server import PROJECT
 
 PODS, AT_ONCE, IDLE_SECONDS = 40, 8, 3
 

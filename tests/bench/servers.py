@@ -108,7 +108,9 @@ def containerd_server(base: Path, program: str) -> Iterator[Server]:
 def _running(name: str, base: Path, bridge: str, command: list[str], path: str | None = None) -> Iterator[Server]:
     environment = dict(os.environ) | ({"PATH": path} if path else {})
     with open(base / "server.log", "wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=PROJECT)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=PROJECT
+        )
     channel = grpc.insecure_channel(f"unix://{base}/cri.sock")
     try:
         while not (base / "cri.sock").exists():

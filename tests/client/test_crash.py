@@ -1,4 +1,4 @@
-"""kill -9 at every commit of every operation: after a restart nothing is left that no row claims, and it can be done."""
+"""kill -9 at every commit of every operation: after a restart nothing is left unclaimed, and it can be done."""
 
 from __future__ import annotations
 

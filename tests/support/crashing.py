@@ -64,6 +64,6 @@ async def armed(*arguments: Any) -> Any:
 
 
 if __name__ == "__main__":
-    Database._commit = counted  # type: ignore[method-assign]
-    app._listen = armed
+    Database._commit = counted  # type: ignore[method-assign, assignment]
+    app._listen = armed  # type: ignore[assignment]
     sys.exit(main())

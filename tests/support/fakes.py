@@ -159,9 +159,8 @@ class FakeNamespaces(Fake):
 
     async def unpin(self, sandbox_id: str) -> None:
         await self.world.call("Namespaces.unpin", sandbox_id)
-        self.world.things = {
-            thing for thing in self.world.things if not (thing[0].startswith(("ns-", "namesp")) and thing[1] == sandbox_id)
-        }
+        mine = {thing for thing in self.world.things if thing[1] == sandbox_id}
+        self.world.things -= {thing for thing in mine if thing[0].startswith(("ns-", "namespaces"))}
 
     async def pinned(self) -> Mapping[str, frozenset[str]]:
         return {

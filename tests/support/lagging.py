@@ -1,7 +1,7 @@
 """criserver, measuring how late its event loop runs: `lagging.py serve ...`.
 
-A task asks to be woken every millisecond or so; how much later it is woken is the loop's lag. On SIGUSR2 the samples (in
-milliseconds) since the last time go to the file LAG_FILE as a JSON list.
+A task asks to be woken every millisecond or so; how much later it is woken is the loop's lag. On SIGUSR2 the samples
+(in milliseconds) since the last time go to the file LAG_FILE as a JSON list.
 """
 
 from __future__ import annotations
@@ -50,5 +50,5 @@ async def watched(*arguments: Any) -> Any:
 
 
 if __name__ == "__main__":
-    app._listen = watched
+    app._listen = watched  # type: ignore[assignment]
     sys.exit(main())

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from types import FrameType
 
 import grpc
@@ -87,7 +88,8 @@ def _start(
             undo.callback(network.HostNetwork().restore)
             step.text = f"nothing in {config.network.conf_dir}: the server's own bridge network"
     with terminal.step("server", "starting criserver serve") as step:
-        server = DemoServer(config, directory)
+        # A fresh machine has no network add-on that would come later, so the embedded network is wanted here.
+        server = DemoServer(replace(config, network=replace(config.network, default_conflist=True)), directory)
         undo.callback(_taking, terminal, "server", "told to stop", server.stop)
         server.wait_until_it_answers()
         client = undo.enter_context(Client(config))

@@ -2,6 +2,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,13 @@ async def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 async def test_memory_changes_after_the_commit_and_in_its_order(tmp_path: Path) -> None:
-    database, seen = Database(str(tmp_path / "a.db")), []
-    writes = [database.write(lambda _, n=n: n, seen.append) for n in range(50)]
+    database = Database(str(tmp_path / "a.db"))
+    seen: list[int] = []
+
+    def numbered(number: int) -> Callable[[sqlite3.Connection], int]:
+        return lambda _: number
+
+    writes = [database.write(numbered(number), seen.append) for number in range(50)]
     assert await asyncio.gather(*writes) == list(range(50)) == seen
     database.close()
 
