@@ -36,11 +36,11 @@ def serve(config: Config) -> int:
     """Serve the CRI until SIGTERM or SIGINT; returns the exit code. CriError when the server cannot start."""
     handler = logs.configure(config.log_level)
     proc.set_comm("criserver")
-    sys.setswitchinterval(0.001)  # seconds a thread may keep the event loop waiting for the interpreter; Python's is 5 ms
-    locks = []
+    # Seconds for which a thread may keep the event loop waiting for the interpreter; Python's own is 5 ms.
+    sys.setswitchinterval(0.001)
+    locks: list[int] = []
     try:
-        for directory in (config.root, config.state):
-            locks.append(instance.claim(directory))
+        locks.extend(instance.claim(directory) for directory in (config.root, config.state))
         handler.start()
         uvloop.run(_serve(config))
     except CriError as error:
