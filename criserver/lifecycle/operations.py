@@ -7,12 +7,14 @@ joins it or finds its result. So a kubelet never reads "name is reserved" (cri-o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar, cast
 
 from criserver.lifecycle.tasks import Tasks
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Operations:
@@ -32,7 +34,11 @@ class Operations:
             task = self._tasks.spawn(start(), name=str(key), quiet=True)
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
-        return cast(T, await asyncio.shield(task))
+        try:
+            return cast(T, await asyncio.shield(task))
+        except asyncio.CancelledError:
+            task.add_done_callback(_tell)
+            raise
 
     async def settled(self, *prefix: Hashable) -> None:
         """Wait until no operation whose key begins with `prefix` is in flight, however those that are may end."""
@@ -42,6 +48,12 @@ class Operations:
     def running(self, key: Hashable) -> bool:
         """Whether an operation under `key` is in flight."""
         return key in self._running
+
+
+def _tell(task: asyncio.Task[Any]) -> None:
+    """Log how an operation failed whose caller had given up: nobody else may ever hear of it."""
+    if not task.cancelled() and (error := task.exception()):
+        log.warning("%s failed after its caller had given up: %s", task.get_name(), error)
 
 
 def _begins(key: Hashable, prefix: tuple[Hashable, ...]) -> bool:
