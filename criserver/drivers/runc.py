@@ -6,12 +6,14 @@ and two handlers of one server, never see each other's containers.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from criserver.drivers import runtime_words
+from criserver.drivers import exec_fifo, runtime_words
 from criserver.errors import FailedPrecondition, InvalidArgument, RuntimeFailed, Unavailable
 from criserver.kernel import process
+from criserver.kernel.offload import offload
 from criserver.kernel.process import Completed
 from criserver.ports.runtime import Handler
 
@@ -65,11 +67,15 @@ class OciRuntime:
 
     async def start(self, handler: str, container_id: str) -> None:
         """Start the created container; RuntimeFailed carries the runtime's words."""
+        found = self.handler(handler)
+        if found.type == "runc" and await offload(_released, _state(found, container_id)):
+            return
         await self._call(handler, "start", container_id)
 
     async def delete(self, handler: str, container_id: str) -> None:
         """Delete with force what the runtime knows of the container, cgroup included. Unknown ids are fine."""
-        await self._call(handler, "delete", "--force", container_id)
+        if await offload(os.path.lexists, _state(self.handler(handler), container_id)):
+            await self._call(handler, "delete", "--force", container_id)
 
     async def version(self) -> str:
         """The default runtime's version, e.g. "1.1.5"; Unavailable when the binary is missing."""
@@ -121,6 +127,19 @@ def command(path: str, name: str, state: str, cgroup_driver: str) -> tuple[str, 
     """The argv prefix of every call of a handler: its own root, and the cgroup driver."""
     systemd = ("--systemd-cgroup",) if cgroup_driver == "systemd" else ()
     return (path, "--root", f"{state}/runtime/{name}", *systemd)
+
+
+def _state(handler: Handler, container_id: str) -> str:
+    """Where the runtime keeps what it knows of a container: runc and crun alike, below their --root."""
+    root = handler.command[handler.command.index("--root") + 1]
+    return f"{root}/{container_id}"
+
+
+def _released(state: str) -> bool:
+    try:
+        return exec_fifo.release(f"{state}/exec.fifo")
+    except OSError:
+        return False  # The runtime tells better what is wrong with its own file.
 
 
 def _words(done: Completed) -> str:

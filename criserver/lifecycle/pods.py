@@ -19,12 +19,14 @@ from criserver.lifecycle.forward import REMOVE_POD, STOP_POD, go
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pod_steps import CGROUP, FILES, NAMESPACES, NETWORK, POD_INIT, pod_undoers
 from criserver.lifecycle.powers import Powers
+from criserver.lifecycle.tasks import together
 from criserver.lifecycle.undo import UndoStack
 from criserver.model.sandbox import Sandbox, SandboxConfig, SandboxState
 from criserver.model.security import NamespaceMode
 from criserver.model.transitions import check_sandbox
 from criserver.observe.context import log_context
 from criserver.observe.timings import Stages
+from criserver.ports.network import Attachment
 from criserver.state.codec import encode
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
@@ -114,30 +116,15 @@ class PodLifecycle:
         kinds = {"uts"}
         kinds |= {"net"} if options.network is not NamespaceMode.NODE else set()
         kinds |= {"ipc"} if options.ipc is not NamespaceMode.NODE else set()
-        with stages.stage("files"):
-            await powers.pod_files.create(key, config, hostname)
         with stages.stage("namespaces"):
             await undo.step(
                 NAMESPACES, lambda: powers.namespaces.pin(key, kinds, hostname=hostname, sysctls=config.sysctls)
             )
         parent = config.cgroup_parent or powers.cgroups.default_parent(key)
-        owns = await powers.cgroups.missing(parent)
-        if owns:
-            with stages.stage("cgroup"):
-                await undo.step(CGROUP, lambda: powers.cgroups.ensure(parent), parent)
-        pid_init = 0
-        if options.pid is NamespaceMode.POD:
-            with stages.stage("pod init"):
-                pid_init = await self._pod_init(sandbox, undo, parent, kinds)
-        network = ""
-        ips: tuple[str, ...] = ()
-        if not config.host_network:
-            with stages.stage("network"):
-                netns = powers.namespaces.path(key, "net")
-                attachment = await undo.step(
-                    NETWORK, lambda: powers.network.add(key, config, netns), encode(config).decode()
-                )
-            network, ips = attachment.network, attachment.ips
+        # The plugins take most of the time, and need nothing but the network namespace.
+        (owns, pid_init), attachment = await together(
+            self._home(sandbox, undo, stages, parent, kinds), self._attach(sandbox, undo, stages)
+        )
         with stages.stage("commit"):
             await self._sandboxes.update(
                 key,
@@ -146,9 +133,33 @@ class PodLifecycle:
                 cgroup_parent=parent,
                 owns_cgroup=owns,
                 pid_init=pid_init,
-                network=network,
-                ips=ips,
+                network=attachment.network,
+                ips=attachment.ips,
             )
+
+    async def _home(
+        self, sandbox: Sandbox, undo: UndoStack, stages: Stages, parent: str, kinds: set[str]
+    ) -> tuple[bool, int]:
+        """Files, cgroup and pod init; returns whether the cgroup is this server's, and the pod init's pid or 0."""
+        powers, config, key = self._powers, sandbox.config, sandbox.id
+        with stages.stage("files"):
+            await powers.pod_files.create(key, config, config.hostname or self._node_name)
+        owns = await powers.cgroups.missing(parent)
+        if owns:
+            with stages.stage("cgroup"):
+                await undo.step(CGROUP, lambda: powers.cgroups.ensure(parent), parent)
+        if config.security.namespace_options.pid is not NamespaceMode.POD:
+            return owns, 0
+        with stages.stage("pod init"):
+            return owns, await self._pod_init(sandbox, undo, parent, kinds)
+
+    async def _attach(self, sandbox: Sandbox, undo: UndoStack, stages: Stages) -> Attachment:
+        powers, config, key = self._powers, sandbox.config, sandbox.id
+        if config.host_network:
+            return Attachment("", ())
+        netns = powers.namespaces.path(key, "net")
+        with stages.stage("network"):
+            return await undo.step(NETWORK, lambda: powers.network.add(key, config, netns), encode(config).decode())
 
     async def _pod_init(self, sandbox: Sandbox, undo: UndoStack, parent: str, kinds: set[str]) -> int:
         powers, key = self._powers, sandbox.id

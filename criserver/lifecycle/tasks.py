@@ -6,9 +6,10 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+S = TypeVar("S")
 log = logging.getLogger(__name__)
 
 
@@ -44,3 +45,12 @@ class Tasks:
         self._endless.discard(task)
         if not task.cancelled() and (error := task.exception()) and not quiet:
             log.error("background task %s failed: %s", task.get_name(), error, exc_info=error)
+
+
+async def together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, S]) -> tuple[T, S]:
+    """Both results; when one fails the other is waited for all the same, so that an undo never races with it."""
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast(tuple[T, S], tuple(results))
