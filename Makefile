@@ -1,15 +1,18 @@
 # `make run` shows it, `make test` tests it; both need root and install what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench venv clean
+.PHONY: help run test test-critest check bench venv clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 run: ## start the server, run a pod through it and show it; Ctrl-C takes both away (ARGS="--root DIR ...")
 	@hack/run $(ARGS)
 
 test: venv ## every test that can run here; the others say what they miss (ARGS="tests/unit -k name")
 	@hack/test $(ARGS)
+
+test-critest: venv ## critest with every OCI runtime, a current runc among them (ARGS="-k oom")
+	@CRITEST_RUNTIMES="runc crun runc-current" hack/test tests/client/test_critest.py $(ARGS)
 
 check: venv ## style, types, layers, house rules
 	@hack/check

@@ -5,9 +5,10 @@ networks, images or any database, and it imports nothing beyond the standard lib
 
 Two halves, which meet only in ``protocol`` (packets) and ``records``/``requests`` (what the packets say):
 
-* what the zygote loads (``zygote``, ``monitor``, ``session``, ``podinit`` and what they import) lives once per container
-  and is held to the import budget that ``zygote`` states;
-* what a client loads (``client``, ``starter``, ``connection``, ``records``, ``__main__``) may use asyncio and dataclasses.
+* what the zygote loads (``zygote``, ``monitor``, ``session``, ``podinit`` and what they import) lives once per
+  container and is held to the import budget that ``zygote`` states;
+* what a client loads (``client``, ``starter``, ``connection``, ``records``, ``__main__``) may use asyncio and
+  dataclasses.
 
 This module stays empty, since importing any part of the package runs it.
 """

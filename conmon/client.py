@@ -1,7 +1,8 @@
 """The daemon's side: ask the zygote for containers, execs and pod inits, and speak with monitors. asyncio, uvloop too.
 
-Everything is cancel-safe: a cancelled ``create_container``, ``exec`` or ``pod_init`` closes its connection, and the other
-side then undoes what it did. ``keep`` is what makes a created container independent of the connection it was asked on.
+Everything is cancel-safe: a cancelled ``create_container``, ``exec`` or ``pod_init`` closes its connection, and the
+other side then undoes what it did. ``keep`` is what makes a created container independent of the connection it was
+asked on.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ class Zygote:
         return await self._ask("ping")
 
     async def children(self) -> list[dict[str, object]]:
-        """What is at work for containers, also for earlier zygotes of the directory: ``pid``, ``kind`` and ``id`` of each
-        monitor and of each creation (or its undo) that is on its way."""
+        """What is at work for containers, also for earlier zygotes of the directory: ``pid``, ``kind`` and ``id`` of
+        each monitor and of each creation (or its undo) that is on its way."""
         children = (await self._ask("list")).get("children")
         return children if isinstance(children, list) else []
 

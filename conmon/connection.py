@@ -1,7 +1,8 @@
-"""One asyncio connection to a zygote, monitor or session: requests matched with replies, events and stream data passed on.
+"""One asyncio connection to a zygote, monitor or session: requests matched with replies, events and stream data
+passed on.
 
-Uses add_reader and add_writer on a non-blocking socket only, so that it runs on uvloop as well as on asyncio's own loops
-(transports do not carry SEQPACKET or descriptors). Knows packets, not what the requests mean.
+Uses add_reader and add_writer on a non-blocking socket only, so that it runs on uvloop as well as on asyncio's own
+loops (transports do not carry SEQPACKET or descriptors). Knows packets, not what the requests mean.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Connection:
 
     @classmethod
     async def open(cls, directory: str | Path, name: str, listener: Listener) -> Connection:
-        """Connect to socket *name* in *directory* and wait for its hello. Raises ConnectionLost when nobody serves it."""
+        """Connect to socket *name* in *directory* and wait for its hello. Raises ConnectionLost when nobody serves."""
         connection = cls(await _connect(directory, name), listener)
         try:
             await connection._hello

@@ -1,10 +1,10 @@
 """Creating one container: stdio, ``runtime create``, and the undo of all of it when that fails or is given up.
 
-Runs in processes of its own, so that what only the creation needs (JSON, argv, /proc) never dirties the monitor's memory.
-The first shares the monitor's descriptors and leaves it what it needs in ``slots``. Its parent, the monitor, is a subreaper,
-so the container's init becomes the monitor's child. When the container is there, a second one answers the client and waits
-for its ``keep``, while the first ends and the monitor begins. A client that goes away before ``keep`` has given up, and
-everything is undone.
+Runs in processes of its own, so that what only the creation needs (JSON, argv, /proc) never dirties the monitor's
+memory. The first shares the monitor's descriptors and leaves it what it needs in ``slots``. Its parent, the monitor,
+is a subreaper, so the container's init becomes the monitor's child. When the container is there, a second one answers
+the client and waits for its ``keep``, while the first ends and the monitor begins. A client that goes away before
+``keep`` has given up, and everything is undone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ UNDO_LIMIT = 10.0
 
 
 def run(connection: int, zygote_directory: str) -> int:
-    """Greet the client on *connection*, read its CONTAINER request, serve it. Returns a READY of ``slots`` when the monitor may
-    begin, 0 when there is nothing for it to do."""
+    """Greet the client on *connection*, read its CONTAINER request, serve it. Returns a READY of ``slots`` when the
+    monitor may begin, 0 when there is nothing for it to do."""
     linux.set_name("conmon-create")
     os.write(connection, protocol.hello("creation"))
     sock = _socket.socket(fileno=connection)
@@ -179,8 +179,10 @@ class Creation:
             return b""
 
     def _created(self, pid: int) -> None:
-        """Fill the last slots and write the state record; the loop ends with that."""
+        """Fill the last slots and write the state record; the loop ends with that. Raises ConmonError or OSError."""
         request = self._request
+        if os.getppid() != self._monitor_pid:
+            raise ConmonError("its monitor was killed")
         if request.terminal:
             from conmon import terminal  # loads termios: only a container with a terminal pays for it
 
@@ -231,8 +233,8 @@ class Creation:
             self._undo(why)
 
     def _undo(self, why: str) -> None:
-        """``runtime delete --force``. The monitor goes first, quietly: with the state record gone, nobody writes an exit
-        record for a container that never was."""
+        """``runtime delete --force``. The monitor goes first, quietly: with the state record gone, nobody writes an
+        exit record for a container that never was."""
         self._error = why
         request = self._request
         files.remove(f"{request.directory}/{exitrecord.STATE}")

@@ -1,9 +1,9 @@
 """The CRI log format, from bytes of one stream to bytes of the file. Pure.
 
-Format (Kubernetes, kuberuntime log parser): ``RFC3339Nano stream F|P content\\n``. ``P`` marks a piece whose line goes on
-in the next one, ``F`` the piece that ends a line. A piece holds at most PIECE bytes, as with the other CRI servers.
-Text after the last newline waits for its newline; ``flush`` gives it out early, and ``finish`` ends it with ``F`` at the
-end of the stream, as the other servers do, so that ``kubectl logs`` ends with a newline.
+Format (Kubernetes, kuberuntime log parser): ``RFC3339Nano stream F|P content\\n``. ``P`` marks a piece whose line
+goes on in the next one, ``F`` the piece that ends a line. A piece holds at most PIECE bytes, as with the other CRI
+servers. Text after the last newline waits for its newline; ``flush`` gives it out early, and ``finish`` ends it with
+``F`` at the end of the stream, as the other servers do, so that ``kubectl logs`` ends with a newline.
 
 Speed is the point of the shape: one timestamp for each chunk, and work per line only inside ``bytes.replace``.
 """
@@ -18,8 +18,9 @@ Buffers = list[bytes | memoryview]
 def stamp(now_ns: int, tag: bytes) -> bytes:
     """*now_ns* (nanoseconds since the epoch) as RFC 3339 in UTC with nine digits, then *tag*.
 
-    By arithmetic alone, since every dozing monitor calls this: ``time.gmtime`` and ``strftime`` dirty 60 KiB of its memory.
-    Days are counted in the proleptic Gregorian calendar from 1 March of the year 0, so that the leap day comes last.
+    By arithmetic alone, since every dozing monitor calls this: ``time.gmtime`` and ``strftime`` dirty 60 KiB of its
+    memory. Days are counted in the proleptic Gregorian calendar from 1 March of the year 0, so that the leap day
+    comes last.
     """
     seconds, nanosecond = divmod(now_ns, 1_000_000_000)
     days, second = divmod(seconds, 86400)
@@ -54,8 +55,8 @@ class Formatter:
         if self.pending and end:
             # The line that began in an earlier chunk is finished first, so that the rest needs no copy.
             start = data.index(b"\n") + 1
-            self._line(self.pending + data[:start], prefix, out)
-            self.pending = b""
+            line, self.pending = self.pending + data[:start], b""
+            self._line(line, 0, len(line), prefix, out)
         while start < end:
             stop = _short_lines(data, start, end)
             if stop > start:
@@ -65,11 +66,13 @@ class Formatter:
                 self._open = False
             if stop < end:
                 start = data.index(b"\n", stop) + 1
-                self._line(data[stop:start], prefix, out)
+                self._line(data, stop, start, prefix, out)
             else:
                 start = stop
-        if end < len(data):
-            self._hold(self.pending + data[end:], prefix, out)
+        if self.pending and end < len(data):
+            self._hold(self.pending + data, 0, prefix, out)
+        elif end < len(data):
+            self._hold(data, end, prefix, out)
         return out
 
     def flush(self, now_ns: int) -> Buffers:
@@ -88,23 +91,24 @@ class Formatter:
         self._open = False
         return [stamp(now_ns, self._tag), b"F ", text, b"\n"]
 
-    def _line(self, line: bytes, prefix: bytes, out: Buffers) -> None:
-        """One line with its newline, in as many pieces as it needs; the newline does not count."""
-        view, start = memoryview(line), 0
-        while len(line) - 1 - start > PIECE:
+    def _line(self, data: bytes, start: int, stop: int, prefix: bytes, out: Buffers) -> None:
+        """The line with its newline in *data* from *start* to *stop*, in as many pieces as it needs."""
+        view = memoryview(data)
+        while stop - 1 - start > PIECE:  # the newline does not count
             out += (prefix + b"P ", view[start : start + PIECE], b"\n")
             start += PIECE
-        out += (prefix + b"F ", view[start:])
+        out += (prefix + b"F ", view[start:stop])
         self._open = False
 
-    def _hold(self, text: bytes, prefix: bytes, out: Buffers) -> None:
-        """Keep at most PIECE bytes of an unfinished line, give out what is before them."""
-        view, start = memoryview(text), 0
-        while len(text) - start > PIECE:
+    def _hold(self, data: bytes, start: int, prefix: bytes, out: Buffers) -> None:
+        """The unfinished line in *data* from *start*: keep it for now, or give out one that is too long to be kept."""
+        if len(data) - start <= PIECE:
+            self.pending = data[start:]
+            return
+        view, self.pending, self._open = memoryview(data), b"", True
+        while start < len(data):
             out += (prefix + b"P ", view[start : start + PIECE], b"\n")
             start += PIECE
-            self._open = True
-        self.pending = text[start:]
 
 
 def _short_lines(data: bytes, start: int, end: int) -> int:

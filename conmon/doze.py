@@ -1,9 +1,9 @@
 """The light half of a monitor: all that most containers ever need, in few functions that touch few objects.
 
-A process forked from the zygote shares its memory until it writes to it, and Python writes to each object that it uses, for
-its reference count. So a monitor leaves the container's creation to a fork of its own, finds the result in ``slots``, and
-runs as little Python as it can while the container writes whole lines and its clients only wait for the exit. At anything
-else ``monitor.Monitor`` takes over, for good.
+A process forked from the zygote shares its memory until it writes to it, and Python writes to each object that it
+uses, for its reference count. So a monitor leaves the container's creation to a fork of its own, finds the result in
+``slots``, and runs as little Python as it can while the container writes whole lines and its clients only wait for
+the exit. At anything else ``monitor.Monitor`` takes over, for good.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ HELLO = protocol.hello("monitor")
 _STREAMS = {slots.STDOUT: b" stdout F ", slots.STDERR: b" stderr F "}
 _NEWLINE = 10
 #: wait(2) statuses of a creation that has filled the slots.
-_READY, _READY_TO_DOZE = slots.READY << 8, slots.READY_TO_DOZE << 8
+_READY_TO_DOZE = slots.READY_TO_DOZE << 8
+_STATUSES = (slots.READY << 8, _READY_TO_DOZE)
 
 
 def run(create: Callable[[], int], wake: Callable[[Doze], None]) -> None:
-    """In a fork of the zygote: be a container's monitor. *create* is ``creation.run``, *wake* goes on after the doze; they
-    are parameters so that ``warmup`` can rehearse this very function."""
+    """In a fork of the zygote: be a container's monitor. *create* is ``creation.run``, *wake* goes on after the doze;
+    they are parameters so that ``warmup`` can rehearse this very function."""
     linux.set_name("conmon")
     linux.set_child_subreaper()
     child = linux.clone(linux.SHARE_FILES)
     if child == 0:
         fork.run(create)
     status = os.waitpid(child, 0)[1]
-    if status != _READY and status != _READY_TO_DOZE:
+    if status not in _STATUSES:
         return  # the client has been told why, and nothing is left
     os.closerange(slots.END, fork.MAX_FDS)
     doze = Doze(int(os.read(slots.NOTE, 16)))

@@ -1,7 +1,9 @@
-"""The list of what a zygote has running: symbolic links in its directory, ``monitors/PID.KIND.ID`` to the container's directory.
+"""The list of what a zygote has running: symbolic links in its directory, ``monitors/PID.KIND.ID`` to the container's
+directory.
 
-By it the zygote finds the records of a monitor that was killed, without knowing any request. A link is made and removed by
-the process that does the work; one that a killed process has left is removed by the zygote, at the latest by the next one.
+By it the zygote finds the records of a monitor that was killed, without knowing any request. A link is made and
+removed by the process that does the work; one that a killed process has left is removed by the zygote, at the latest
+by the next one.
 """
 
 from __future__ import annotations

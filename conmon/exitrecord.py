@@ -10,8 +10,8 @@ The exit record, at the path that the request names, written before anybody is t
     {"version": 1, "id", "pid", "exit_code": 0-255, "signal": 0 or its number, "oom_killed": bool, "oom_kills": number,
      "finished_at": ns since the epoch, "monitor": "alive" or "lost", "log_dropped": bytes}
 
-``pid_start`` is ``process.starttime``. ``monitor: lost`` means that the monitor was killed and the zygote took its place.
-Both are read by ``records``.
+``pid_start`` is ``process.starttime``. ``monitor: lost`` means that the monitor was killed and the zygote took its
+place. Both are read by ``records``.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def ended(container: str, pid: int, status: int, oom_kills: int = 0, monitor: st
 
 
 def adopt(directory: str, monitor_pid: int) -> Message | None:
-    """The state record of a container that monitor *monitor_pid* has left behind; None when nobody has to write its exit:
-    it never got so far, the exit is written, or another monitor has it."""
+    """The state record of a container that monitor *monitor_pid* has left behind; None when nobody has to write its
+    exit: it never got so far, the exit is written, or another monitor has it."""
     record = files.read_record(f"{directory}/{STATE}")
     if not record or record.get("monitor_pid") != monitor_pid or os.path.exists(str(record.get("exit_path"))):
         return None

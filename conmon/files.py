@@ -14,7 +14,7 @@ MAX_RECORD = 64 * 1024
 
 
 def write_record(path: str, record: dict[str, object]) -> None:
-    """Write *record* as JSON to *path*, mode 0600, whole or not at all. Raises OSError (and leaves no temporary file)."""
+    """Write *record* as JSON to *path*, mode 0600, whole or not at all. Raises OSError, leaving nothing."""
     temporary = f"{path}.tmp"
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -1,8 +1,9 @@
 """Keeps what a fork writes to few pages, since every page that it writes is its own memory and no longer shared.
 
-Facts used: CPython 3.11's pymalloc serves objects up to 512 bytes by size, in steps of 16, from pools of 16 KiB whose first
-48 bytes are a header. A fork's new objects would go into the holes that imports and the rehearsal left all over the heap,
-and dirty a page (with the pool's header two) for each. With another allocator ``plug`` costs some memory and gains nothing.
+Facts used: CPython 3.11's pymalloc serves objects up to 512 bytes by size, in steps of 16, from pools of 16 KiB whose
+first 48 bytes are a header. A fork's new objects would go into the holes that imports and the rehearsal left all over
+the heap, and dirty a page (with the pool's header two) for each. With another allocator ``plug`` costs some memory
+and gains nothing.
 """
 
 from __future__ import annotations

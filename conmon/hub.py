@@ -1,7 +1,8 @@
 """Attached clients of one container: output to all of them, their input to the container's stdin.
 
-Until the first client attaches, the output of a container with stdin is kept in a bounded ring and replayed once, so that
-an interactive session loses nothing of what was printed before it got through. Knows peers and stdin, not the log.
+Until the first client attaches, the output of a container with stdin is kept in a bounded ring and replayed once, so
+that an interactive session loses nothing of what was printed before it got through. Knows peers and stdin, not the
+log.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def set_name(name: str) -> None:
 def clone(arguments: bytes) -> int:
     """As fork(2), but with less written in the child: *arguments* are FORK or SHARE_FILES. Raises OSError.
 
-    For a process with one thread only: neither the C library nor the interpreter hears of this fork, and what they would do
-    in the child concerns other threads.
+    For a process with one thread only: neither the C library nor the interpreter hears of this fork, and what they
+    would do in the child concerns other threads.
     """
     pid: int = _plain_syscall(SYS_CLONE3, arguments, 64)
     if pid < 0:
@@ -95,7 +95,7 @@ def clone(arguments: bytes) -> int:
 
 
 def signalfd_children() -> int:
-    """A descriptor that becomes readable when a child has ended (signalfd(2)). SIGCHLD must be blocked. Raises OSError."""
+    """A descriptor that is readable when a child has ended (signalfd(2)); SIGCHLD must be blocked. Raises OSError."""
     fd: int = _plain_signalfd(-1, _SIGCHLD_SET, os.O_CLOEXEC | os.O_NONBLOCK)
     if fd < 0:
         raise OSError(0, "signalfd failed")

@@ -1,7 +1,7 @@
 """The log file of one container: appended to by its monitor alone, reopened when the kubelet has rotated it away.
 
-A full disk costs log text, never the container or the monitor: what cannot be written is dropped and counted, and a line
-that was cut is taken back, so that the file stays readable for the kubelet. No rotation in here.
+A full disk costs log text, never the container or the monitor: what cannot be written is dropped and counted, and a
+line that was cut is taken back, so that the file stays readable for the kubelet. No rotation in here.
 """
 
 from __future__ import annotations

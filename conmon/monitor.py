@@ -1,8 +1,8 @@
 """The full monitor of one container: what ``doze`` becomes when its container or a client wants more than whole lines.
 
-Keeps the container's log and terminal, serves clients on ``monitor.sock`` (requests are those of ``Monitor._OPS``; every
-client is told the exit), and tells the container's end: output drained, exit record written, clients told, in that order;
-then the process exits. Clients come and go as they like; the container depends on nobody.
+Keeps the container's log and terminal, serves clients on ``monitor.sock`` (requests are those of ``Monitor._OPS``;
+every client is told the exit), and tells the container's end: output drained, exit record written, clients told, in
+that order; then the process exits. Clients come and go as they like; the container depends on nobody.
 
 What it has to know of its container it reads from the state record, through the directory's descriptor in ``slots``.
 """
@@ -25,6 +25,10 @@ from conmon.reactor import IN, Reactor
 from conmon.requests import AttachRequest, ContainerRequest, number
 from conmon.stdio import Input, Output
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 #: Seconds that a process which outlives the container's init may go on to hold the end of the output back.
 DRAIN_GRACE = 0.2
 #: Seconds that slow clients get to read what waits for them when the container has ended.
@@ -37,7 +41,7 @@ class Monitor:
     """The state of one monitor process."""
 
     def __init__(self, doze: Doze, zygote_directory: str) -> None:
-        """Goes on where *doze* stopped. Raises ValueError when the state record is gone: there is nothing to tell then."""
+        """Goes on where *doze* stopped. Raises ValueError when the state record is gone: then nobody is to be told."""
         self._zygote_directory = zygote_directory
         self._state = files.read_record(f"/proc/self/fd/{slots.DIRECTORY}/{exitrecord.STATE}") or {}
         request = self._state.get("request")
@@ -51,6 +55,7 @@ class Monitor:
         self._oom = OomWatch(self._reactor, number(self._state, "oom_version", 0), number(self._state, "oom_before", 0))
         self._ended: Message | None = None
         self._told = False
+        self._after_reply: Callable[[], None] | None = None
         self._clients = [Peer(self._reactor, fd, self._packet, self._gone) for fd in doze.clients]
         self._reactor.watch(slots.LISTENER, IN, self._accept)
         self._take_over(doze)
@@ -113,6 +118,10 @@ class Monitor:
             except (ConmonError, OSError, ValueError) as error:
                 reply["error"] = describe(error)
             peer.send(protocol.encode_message(protocol.REPLY, reply))
+            # At once: from the reply on, the client may rely on what it asked for.
+            after, self._after_reply = self._after_reply, None
+            if after and not peer.closed:
+                after()
 
     # --- requests ---
 
@@ -140,14 +149,13 @@ class Monitor:
 
     def _op_attach(self, peer: Peer, message: Message) -> Message:
         wants = AttachRequest(message)
-        # After the reply: the client reads that first.
-        self._reactor.call_later(0, lambda: None if peer.closed else self._hub.attach(peer, wants))
+        self._after_reply = lambda: self._hub.attach(peer, wants)
         return {"terminal": self._request.terminal}
 
     def _op_ping(self, _peer: Peer, _message: Message) -> Message:
         return {"pid": os.getpid(), "major": protocol.MAJOR, "minor": protocol.MINOR}
 
-    _OPS = {
+    _OPS = {  # noqa: RUF012 - typing, with ClassVar, is beyond the import budget
         "state": _op_state,
         "subscribe": _op_state,  # every client is told the exit; this one learns as well whether it has been
         "reopen": _op_reopen,

@@ -2,8 +2,8 @@
 
 cgroup v2: ``memory.events`` (its ``oom_kill`` line; the kernel wakes pollers of the file with POLLPRI). cgroup v1:
 ``memory.oom_control`` with an eventfd registered in ``cgroup.event_control``. Sources: the kernel's
-admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. The counter file is kept open, since a systemd scope is removed as soon
-as it is empty.
+admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. The counter file is kept open, since a systemd scope is removed as
+soon as it is empty.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _COUNTER = {1: "memory.oom_control", 2: "memory.events"}
 
 
 def parse_kills(text: str) -> int:
-    """OOM kills counted in the text of either file. v1 before Linux 4.13 has no count: being under OOM counts as one."""
+    """OOM kills in the text of either file. v1 before Linux 4.13 has no count: being under OOM counts as one."""
     values = dict(line.split(None, 1) for line in text.splitlines() if " " in line)
     count = values.get("oom_kill", values.get("under_oom", "0"))
     return int(count) if count.strip().isdecimal() else 0
 
 
 def counter_path(pid: int) -> tuple[int, str] | None:
-    """``(cgroup version, file)`` in which the kernel counts the OOM kills of *pid*'s memory cgroup. None without one."""
+    """``(version, file)`` in which the kernel counts the OOM kills of *pid*'s memory cgroup. None without one."""
     try:
         cgroups = files.read_bounded(f"/proc/{pid}/cgroup").decode()
         mounts = files.read_bounded("/proc/self/mountinfo", 4 << 20).decode()
@@ -44,7 +44,8 @@ def read_kills(path: str) -> int:
 
 
 class Counter:
-    """An open counter file: cgroup *version*, *path*, *fd*, and on v1 the *event* descriptor that OOMs signal (else -1)."""
+    """An open counter file: cgroup *version*, *path*, *fd*, and on v1 the *event* descriptor that OOMs signal (else
+    -1)."""
 
     def __init__(self, version: int, path: str, fd: int, event: int) -> None:
         self.version, self.path, self.fd, self.event = version, path, fd, event
@@ -73,8 +74,8 @@ class OomWatch:
     """Counts the OOM kills of one container since this object was made; without a counter it stays at zero."""
 
     def __init__(self, reactor: Reactor, version: int, before: int) -> None:
-        """*version*: of the ``Counter`` in slots OOM and OOM_EVENT, 0 for none. *before*: what is not to be counted, since
-        the cgroup may be older than the container."""
+        """*version*: of the ``Counter`` in slots OOM and OOM_EVENT, 0 for none. *before*: what is not to be counted,
+        since the cgroup may be older than the container."""
         self._reactor, self._version = reactor, version
         self._kills, self._last = 0, before
         if version == 1:

@@ -1,10 +1,11 @@
-"""One accepted connection of a zygote, monitor or exec session: packets out without ever blocking, packets in on demand.
+"""One accepted connection of a zygote, monitor or exec session: packets out without ever blocking, packets in on
+demand.
 
-Owns its descriptor. What cannot be sent at once waits in a bounded queue; a peer whose queue is full is dropped, so that a
-slow reader never holds a container. Knows packets, not what they say.
+Owns its descriptor. What cannot be sent at once waits in a bounded queue; a peer whose queue is full is dropped, so
+that a slow reader never holds a container. Knows packets, not what they say.
 
-Works on bare descriptors (read(2) and write(2) keep a SEQPACKET's borders) and on ``_socket``, the C half of ``socket``: the
-other half brings enumerations and selectors into the memory of every monitor.
+Works on bare descriptors (read(2) and write(2) keep a SEQPACKET's borders) and on ``_socket``, the C half of
+``socket``: the other half brings enumerations and selectors into the memory of every monitor.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Bytes that may wait for a slow reader before it is dropped.
-MAX_QUEUE = 1024 * 1024
+MAX_QUEUE = 8 * 1024 * 1024
 BACKLOG = 128
 
 
-def listen(directory_fd: int, name: str) -> _socket.socket:
-    """A listening SEQPACKET socket *name* in an open directory; through /proc, since sun_path holds 107 bytes only."""
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+def listen(directory_fd: int, name: str, kind: int = _socket.SOCK_SEQPACKET) -> _socket.socket:
+    """A listening socket *name* in an open directory; through /proc, since sun_path holds 107 bytes only."""
+    sock = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     try:
         sock.bind(f"/proc/self/fd/{directory_fd}/{name}")
         sock.listen(BACKLOG)
@@ -48,7 +49,8 @@ def send_fds(fd: int, packet: bytes, fds: list[int]) -> None:
 
 
 def receive_fds(sock: _socket.socket, size: int, most: int = 3) -> tuple[bytes, list[int]]:
-    """One packet of at most *size* bytes and its descriptors, all close-on-exec and owned by the caller. Raises OSError.
+    """One packet of at most *size* bytes and its descriptors, all close-on-exec and owned by the caller. Raises
+    OSError.
 
     ``socket.recv_fds`` does the same.
     """
@@ -62,7 +64,7 @@ def receive_fds(sock: _socket.socket, size: int, most: int = 3) -> tuple[bytes, 
 
 def accept(listener: _socket.socket) -> int:
     """The descriptor of the next connection, close-on-exec. Raises OSError."""
-    fd: int = listener._accept()[0]  # type: ignore[attr-defined]  # noqa: SLF001 - accept(2), without a socket object
+    fd: int = listener._accept()[0]  # type: ignore[attr-defined]  # noqa: SLF001 - accept(2), bare
     return fd
 
 

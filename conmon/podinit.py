@@ -1,8 +1,10 @@
-"""PID 1 of a pod that shares its PID namespace: a fork of the zygote that holds the namespace, reaps, and does nothing else.
+"""PID 1 of a pod that shares its PID namespace: a fork of the zygote that holds the namespace, reaps, and does
+nothing else.
 
-Containers of the pod see this process, so it is worth nothing to them: an empty read-only root, no descriptor that leads
-anywhere, uid and gid 65535, no groups, no capabilities (bounding set included), no_new_privs, not dumpable (so ptrace and
-/proc/1/{root,exe,fd,environ,mem} need CAP_SYS_PTRACE in the host's user namespace), the zygote's fixed environment.
+Containers of the pod see this process, so it is worth nothing to them: an empty read-only root, no descriptor that
+leads anywhere, uid and gid 65535, no groups, no capabilities (bounding set included), no_new_privs, not dumpable (so
+ptrace and /proc/1/{root,exe,fd,environ,mem} need CAP_SYS_PTRACE in the host's user namespace), the zygote's fixed
+environment.
 
 It reaps by ignoring SIGCHLD: the kernel then reaps every child and every orphan of the namespace itself (wait(2)), and
 no code of this process ever runs again. As PID 1 it is out of reach of every signal from inside its namespace, SIGKILL
@@ -39,6 +41,7 @@ def start(request: PodInitRequest, requester: int, seq: int) -> None:
         for path in request.cgroup_procs:
             files.write_value(path, "0")
         process.set_oom_score_adj(request.oom_score_adj, os.getpid())
+        linux.set_name("pod-init")  # while this is still root's: /proc refuses it in a user namespace
         _join(request)
         linux.unshare(linux.CLONE_NEWPID)
         pid, error = _fork_init()
@@ -104,7 +107,6 @@ def _fork_init() -> tuple[int, str]:
 
 def _harden(ready: int) -> None:
     """Become what the module's docstring says, write a zero byte to *ready*, and sleep for ever."""
-    linux.set_name("pod-init")
     os.setsid()
     _empty_root()
     null = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

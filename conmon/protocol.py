@@ -1,7 +1,7 @@
 """Packets between a client, the zygote, its monitors and its exec sessions. Pure: no sockets, no clock, no files.
 
-Transport: ``AF_UNIX`` ``SOCK_SEQPACKET``. The kernel keeps packet borders, so one send is one packet, and descriptors that
-travel by ``SCM_RIGHTS`` belong to the packet they came with (unix(7)).
+Transport: ``AF_UNIX`` ``SOCK_SEQPACKET``. The kernel keeps packet borders, so one send is one packet, and descriptors
+that travel by ``SCM_RIGHTS`` belong to the packet they came with (unix(7)).
 
 Byte layout of a packet::
 

@@ -16,8 +16,38 @@ from conmon.requests import number
 
 
 class MonitorLost(ConmonError):
-    """A monitor is gone and no exit record exists: it was killed. Its container may still run; if its zygote lives, that
-    writes the record (``monitor: lost``) when the container ends."""
+    """A monitor is gone and no exit record exists: it was killed. Its container may still run; if its zygote lives,
+    that writes the record (``monitor: lost``) when the container ends."""
+
+
+class _Exit:
+    """The listener of a Monitor's connection: the one future of its container's exit."""
+
+    def __init__(self, directory: Path, exit_path: Path) -> None:
+        self._directory, self._exit_path = directory, exit_path
+        self.future: asyncio.Future[ExitRecord] | None = None
+
+    def event(self, message: Message) -> None:
+        """The container has ended."""
+        if message.get("event") == "exit" and self.future and not self.future.done():
+            self.future.set_result(exit_record(message))
+
+    def data(self, kind: int, data: bytes) -> None:
+        """Never called, since this connection does not attach."""
+
+    def lost(self) -> None:
+        """The connection's end; without an exit record the monitor was killed."""
+        if self.future and not self.future.done():
+            ended = read_exit(self._exit_path)
+            if ended:
+                self.future.set_result(ended)
+            else:
+                self.future.set_exception(_lost(self._directory))
+                self.future.exception()  # seen: nobody may wait for it
+
+
+def _lost(directory: Path) -> MonitorLost:
+    return MonitorLost(f"the monitor of {directory} is gone and has left no exit record")
 
 
 class Monitor:
@@ -28,17 +58,17 @@ class Monitor:
         self._directory = Path(directory)
         self._exit_path = Path(exit_path) if exit_path else self._directory / "exit.json"
         self._connection: Connection | None = None
-        self._exit: asyncio.Future[ExitRecord] | None = None
+        self._exit = _Exit(self._directory, self._exit_path)
 
     async def connect(self) -> None:
         """Connect unless connected. Raises MonitorLost when neither monitor nor exit record is there."""
         if self._connection and not self._connection.closed:
             return
         try:
-            self._connection = await Connection.open(self._directory, exitrecord.SOCKET, self)
+            self._connection = await Connection.open(self._directory, exitrecord.SOCKET, self._exit)
         except ConnectionLost:
             if not self._exit_path.exists():
-                raise self._lost() from None
+                raise _lost(self._directory) from None
 
     async def state(self) -> tuple[StateRecord, ExitRecord | None]:
         """Who runs the container, and how it ended if it has. Raises MonitorLost.
@@ -53,24 +83,25 @@ class Monitor:
 
     async def subscribe(self) -> asyncio.Future[ExitRecord]:
         """A future of the exit record; it gets MonitorLost when the monitor is killed before. Do not cancel: shared."""
-        if self._exit is None or self._exit.done():
-            self._exit = asyncio.get_running_loop().create_future()
+        if self._exit.future is None or self._exit.future.done():
+            future = self._exit.future = asyncio.get_running_loop().create_future()
             try:
                 await self.connect()
             except BaseException:
-                self._exit = None
+                self._exit.future = None
                 raise
             # Written before it is told: what was told before this connection was made is on disk by now.
-            if not self._exit.done() and (ended := read_exit(self._exit_path)):
-                self._exit.set_result(ended)
-        return self._exit
+            if not future.done() and (ended := read_exit(self._exit_path)):
+                future.set_result(ended)
+        return self._exit.future
 
     async def wait(self) -> ExitRecord:
         """The exit record, as soon as there is one. Raises MonitorLost."""
         return await asyncio.shield(await self.subscribe())
 
     async def reopen(self) -> None:
-        """ReopenContainerLog: the new file is open when this returns. Raises ConmonError, also for an ended container."""
+        """ReopenContainerLog: the new file is open when this returns. Raises ConmonError, also for a container that has
+        ended."""
         await self._running("reopen")
 
     async def resize(self, columns: int, rows: int) -> None:
@@ -104,30 +135,9 @@ class Monitor:
         """Close the connection; the container does not notice."""
         connection, self._connection = self._connection, None
         if connection:
+            if self._exit.future:
+                self._exit.future.cancel()
             connection.close()
-
-    def event(self, message: Message) -> None:
-        """For the connection: the container has ended."""
-        if message.get("event") == "exit" and self._exit and not self._exit.done():
-            self._exit.set_result(exit_record(message))
-
-    def data(self, kind: int, data: bytes) -> None:
-        """For the connection: never called, since this one does not attach."""
-
-    def lost(self) -> None:
-        """For the connection: its end. Without an exit record the monitor was killed."""
-        if self._exit and not self._exit.done():
-            ended = read_exit(self._exit_path)
-            if ended:
-                self._exit.set_result(ended)
-            elif self._connection:
-                self._exit.set_exception(self._lost())
-                self._exit.exception()  # seen: nobody may wait for it
-            else:
-                self._exit.cancel()  # our own close
-
-    def _lost(self) -> MonitorLost:
-        return MonitorLost(f"the monitor of {self._directory} is gone and has left no exit record")
 
     async def _running(self, op: str, fields: Message | None = None) -> Message:
         try:
@@ -136,12 +146,12 @@ class Monitor:
                 return (await self._connection.request(op, fields))[0]
         except ConnectionLost:
             if not self._exit_path.exists():
-                raise self._lost() from None
+                raise _lost(self._directory) from None
         raise ConmonError(f"the container in {self._directory} has ended")
 
 
 class Attach:
-    """An attached stream. Its output waits in a bounded queue: a caller that does not read is held back, then dropped."""
+    """An attached stream. Output waits in bounded queues: a caller that does not read is dropped in the end."""
 
     #: Packets that wait here before the socket is left to fill.
     LIMIT = 64
@@ -150,6 +160,8 @@ class Attach:
         self._connection: Connection | None = None
         self._queue: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
         self.terminal = False
+        #: At the end: the container has ended. Else this client was dropped (too slow, by 8 MiB) or the monitor killed.
+        self.complete = False
 
     def adopt(self, connection: Connection, terminal: bool) -> None:
         """Use a connection that the monitor has attached."""
@@ -181,7 +193,8 @@ class Attach:
             self._connection.close()
 
     def event(self, message: Message) -> None:
-        """For the connection: the exit, which the end of the stream says as well."""
+        """For the connection: the exit."""
+        self.complete = self.complete or message.get("event") == "exit"
 
     def data(self, kind: int, data: bytes) -> None:
         """For the connection: output."""

@@ -1,8 +1,8 @@
 """What a client may ask of the zygote, read from messages by typed getters. Pure.
 
-Every field has a default unless the comment says "required", as ``protocol``'s compatibility rule wants it. The client's
-side of the same fields is ``records``; a test holds the two together. Plain classes, since ``dataclasses`` and
-``typing`` are beyond the import budget (see ``zygote``).
+Every field has a default unless the comment says "required", as ``protocol``'s compatibility rule wants it. The
+client's side of the same fields is ``records``; a test holds the two together. Plain classes, since ``dataclasses``
+and ``typing`` are beyond the import budget (see ``zygote``).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def argv(message: Message, field: str) -> list[str]:
 
 
 class ContainerRequest:
-    """``op: container``: fork a monitor that creates this container. See ``records.ContainerSpec`` for each field."""
+    """A CONTAINER packet: fork a monitor that creates this container. See ``records.ContainerSpec`` for each field."""
 
     def __init__(self, message: Message) -> None:
         self.id = name(message, "id")  # required

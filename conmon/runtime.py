@@ -1,4 +1,5 @@
-"""One run of an OCI runtime (runc, crun): its argv, its own words when it fails, the pid and the terminal it hands back.
+"""One run of an OCI runtime (runc, crun): its argv, its own words when it fails, the pid and the terminal it hands
+back.
 
 Used for ``create`` by the monitor and for ``exec`` by the session. Never waits: the owner's reactor reports the child.
 Files it needs live in the private directory under a prefix and are gone when ``finish`` returns.
@@ -16,7 +17,8 @@ from conmon.errors import ConmonError
 from conmon.peer import accept, listen, receive_fds
 from conmon.reactor import IN, Reactor
 
-#: All that a runtime sees of an environment; never NOTIFY_SOCKET, which would make runc wait for the container to use it.
+#: All that a runtime sees of an environment; never NOTIFY_SOCKET, which would make runc wait for the container to use
+#: it.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR": "/run"}
 #: Bytes of the runtime's own words that are passed on.
 MAX_WORDS = 4096
@@ -59,7 +61,7 @@ def words(log: bytes, stderr: bytes) -> str:
 
 
 def spawn(argv: list[str], stdio: tuple[int, int, int]) -> int:
-    """Start *argv* with the fixed environment, default signals and the given descriptors as 0 to 2. Raises ConmonError."""
+    """Start *argv* with the fixed environment, default signals and *stdio* as 0 to 2. Raises ConmonError."""
     try:
         return os.posix_spawn(
             argv[0],
@@ -84,7 +86,7 @@ class Invocation:
         self._console_path, self.master = "", -1
         self._console: _socket.socket | None = None
         if terminal:
-            self._console = listen(directory_fd, f"{prefix}.tty")
+            self._console = listen(directory_fd, f"{prefix}.tty", _socket.SOCK_STREAM)
             self._console_path = f"{self._base}.tty"
             reactor.watch(self._console.fileno(), IN, self._accept)
         self._directory_fd = directory_fd

@@ -1,8 +1,9 @@
 """Descriptor numbers that a creation fills for its monitor. Constants only.
 
-The two share one descriptor table (``linux.SHARE_FILES``), so what the creation puts into a slot is there for the monitor,
-which has no packet to read and no list to keep: reading them would be part of every monitor's own memory. The zygote holds
-/dev/null in every slot from its start, so that no other descriptor gets such a number, and an unused slot stays that.
+The two share one descriptor table (``linux.SHARE_FILES``), so what the creation puts into a slot is there for the
+monitor, which has no packet to read and no list to keep: reading them would be part of every monitor's own memory.
+The zygote holds /dev/null in every slot from its start, so that no other descriptor gets such a number, and an unused
+slot stays that.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 
 #: The monitor's listening socket; its log; its ends of the container's pipes; the terminal's master.
 LISTENER, LOG, STDOUT, STDERR, STDIN, MASTER = 3, 4, 5, 6, 7, 8
-#: ``oom.Counter``'s descriptors; the container's directory; an epoll that watches LISTENER, STDOUT, STDERR and the OOM's.
+#: ``oom.Counter``'s descriptors; the container's directory; an epoll that watches LISTENER, STDOUT, STDERR and the
+#: OOM's.
 OOM, OOM_EVENT, DIRECTORY, EPOLL = 9, 10, 11, 12
 #: A pipe that holds the decimal pid of the container's init.
 NOTE = 13

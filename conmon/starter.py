@@ -65,7 +65,8 @@ def probe(directory: Path) -> int:
 
 
 def connect(directory: str | Path, name: str) -> socket.socket:
-    """A non-blocking connection to socket *name* in *directory*, which may be longer than sun_path allows. Raises OSError."""
+    """A non-blocking connection to socket *name* in *directory*, which may be longer than sun_path allows. Raises
+    OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

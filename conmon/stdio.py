@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 READ = 64 * 1024
 #: Pipe size asked of the kernel: lets a fast writer run on while the monitor writes the log.
 PIPE_SIZE = 256 * 1024
-#: Seconds without output after which text that waits for its newline is logged as a partial line, and memory that a burst
-#: of output took goes back to the kernel.
+#: Seconds without output after which text that waits for its newline is logged as a partial line, and memory that a
+#: burst of output took goes back to the kernel.
 QUIET_AFTER = 1.0
 
 

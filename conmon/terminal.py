@@ -8,7 +8,7 @@ MAX_SIZE = 65535
 
 
 def prepare(master: int) -> None:
-    """Let newline go out as carriage return and newline, as a terminal on the other side expects (termios(3), ONLCR)."""
+    """Let newline go out as carriage return and newline, as terminals expect (termios(3), ONLCR)."""
     attributes = termios.tcgetattr(master)
     attributes[1] |= termios.OPOST | termios.ONLCR
     termios.tcsetattr(master, termios.TCSANOW, attributes)

@@ -1,7 +1,7 @@
 """A rehearsal of a monitor's life in the zygote, before it is frozen.
 
-What Python does once only (specialised bytecode, method caches, lazily bound symbols of the C library) is then done, and
-its pages are shared by all forks instead of being written by each. Measured: a third of a monitor's own memory.
+What Python does once only (specialised bytecode, method caches, lazily bound symbols of the C library) is then done,
+and its pages are shared by all forks instead of being written by each. Measured: a third of a monitor's own memory.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _CLIENT, _WRITERS = slots.STDIN, {slots.STDOUT: slots.MASTER, slots.STDERR: slot
 
 
 def rehearse(directory: str) -> None:
-    """Be a monitor without a container: log to /dev/null, greet a client, wake up. Leaves nothing behind, but it closes every
-    descriptor that is no slot, and so comes before any other is opened."""
+    """Be a monitor without a container: log to /dev/null, greet a client, wake up. Leaves nothing behind, but it
+    closes every descriptor that is no slot, and so comes before any other is opened."""
     for _ in range(ROUNDS):
         doze.run(lambda: _create(directory), _wake)
         slots.reserve()

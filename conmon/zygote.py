@@ -1,21 +1,22 @@
 """The zygote: a small, single-threaded parent that forks monitors, exec sessions and pod inits on request.
 
-Started by ``starter`` as ``python -I -S`` with a fixed environment, /dev/null as stdin and stdout, a session of its own
-and, when asked, cgroups of its own. It serves two sockets in its directory, ``containers.sock`` (CONTAINER requests) and
-``zygote.sock`` (``exec``, ``podinit``, ``ping``, ``list``, ``quit``; see ``requests``): every connection is a fork, which
-reads the one request that comes and serves it.
+Started by ``starter`` as ``python -I -S`` with a fixed environment, /dev/null as stdin and stdout, a session of its
+own and, when asked, cgroups of its own. It serves two sockets in its directory, ``containers.sock`` (CONTAINER
+requests) and ``zygote.sock`` (``exec``, ``podinit``, ``ping``, ``list``, ``quit``; see ``requests``): every
+connection is a fork, which reads the one request that comes and serves it.
 
-It is a subreaper. When a monitor is killed, the zygote inherits its container, and writes the exit record in its place. It
-finds the container's directory in ``entries``. A zygote that dies is replaced by the next client that needs one; the
-monitors it forked live on.
+It is a subreaper. When a monitor is killed, the zygote inherits its container, and writes the exit record in its
+place. It finds the container's directory in ``entries``. A zygote that dies is replaced by the next client that needs
+one; the monitors it forked live on.
 
 Memory budget: a monitor's mean PSS with 50 of them is at most 500 KiB. What that takes:
 
 * imports: everything imported here is in every monitor. No asyncio, contextlib, dataclasses, logging, subprocess,
-  threading, traceback or typing; at most IMPORT_BUDGET modules in all (tested). What few need is imported there and then;
+  threading, traceback or typing; at most IMPORT_BUDGET modules in all (tested). What few need is imported there and
+  then;
 * pages that are written stop being shared, and reference counts are writes. So the zygote itself does next to nothing
-  between two forks, a monitor leaves what it can to forks of its own (``creation``) and dozes when it can (``doze``), and
-  ``warmup`` and ``heap`` prepare the rest.
+  between two forks, a monitor leaves what it can to forks of its own (``creation``) and dozes when it can (``doze``),
+  and ``warmup`` and ``heap`` prepare the rest.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Zygote:
     """The zygote's loop."""
 
     def __init__(self, directory: str) -> None:
-        """Listen in *directory*. Socket files that are there are taken to be a dead zygote's (the starter holds the lock)."""
+        """Listen in *directory*. Socket files that are there are taken to be a dead zygote's (the starter holds the
+        lock)."""
         self._directory = directory
         self._orphans: dict[int, Message] = {}
         self._strays: dict[int, int] = {}

@@ -16,6 +16,7 @@ import sys
 import grpc.aio
 import uvloop
 
+from criserver.api.convert.pieces import MESSAGE_LIMIT
 from criserver.api.interceptor import Statuses
 from criserver.config.schema import Config
 from criserver.errors import CriError
@@ -29,7 +30,6 @@ GRACE_SECONDS = (
     10.0  # how long a stop waits for requests and operations; what is cut off is recovered at the next start
 )
 RETRY_SECONDS = 60.0
-MESSAGE_LIMIT = 16 << 20  # bytes, the kubelet's own limit
 
 
 def serve(config: Config) -> int:
@@ -60,13 +60,17 @@ async def _serve(config: Config) -> None:
         await server.recovery.run()
         await server.images.recover(server.recovery.image_holders())
         await server.garbage.run()
+        await server.streaming.start()
         listener = await _listen(config, server)
         retrying = tasks.spawn(_retry(server), name="garbage collection", endless=True)
         log.info("serving", extra={"listen": config.listen, "pid": os.getpid()})
         await _stopped()
         log.info("stopping: containers and their monitors live on")
         retrying.cancel()
+        for end_streams in server.hang_up:
+            end_streams()
         await listener.stop(GRACE_SECONDS)
+        await server.streaming.stop()
         await tasks.drain(GRACE_SECONDS)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)

@@ -15,19 +15,27 @@ import grpc
 
 from criserver.api.admin import AdminHandlers, admin
 from criserver.api.containers import ContainerHandlers
+from criserver.api.events import EventHandlers
+from criserver.api.health import HealthHandlers, health
 from criserver.api.images import ImageHandlers
+from criserver.api.metrics import MetricHandlers
 from criserver.api.node import NodeHandlers
 from criserver.api.pb import api_pb2 as pb
 from criserver.api.pods import PodHandlers
+from criserver.api.resources import ResourceHandlers
 from criserver.api.service import service
+from criserver.api.stats import StatsHandlers
+from criserver.api.streaming import StreamHandlers
 from criserver.config.schema import Config
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.bundles import BundlesDriver
 from criserver.drivers.cgroups import CgroupfsDriver, open_cgroups
 from criserver.drivers.clock import SystemClock
+from criserver.drivers.container_streams import ContainerStreams
 from criserver.drivers.default_network import CONFLIST
 from criserver.drivers.facts import Facts
 from criserver.drivers.host import HostDriver
+from criserver.drivers.image_volumes import ImageVolumesDriver
 from criserver.drivers.layers import LayerDirectory
 from criserver.drivers.monitor import ConmonMonitors
 from criserver.drivers.namespaces import PinnedNamespaces
@@ -37,6 +45,7 @@ from criserver.drivers.pod_files import PodFilesDriver
 from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.runc import HandlerConfig, open_runtime
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.stats.kernel_stats import KernelStats
 from criserver.drivers.workspace import Workspaces
 from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
@@ -44,6 +53,7 @@ from criserver.lifecycle.building import Builder
 from criserver.lifecycle.container_steps import container_undoers
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.deliveries import Deliveries
+from criserver.lifecycle.events import Events
 from criserver.lifecycle.exec import ExecService
 from criserver.lifecycle.exits import Exits
 from criserver.lifecycle.gc import GarbageCollector
@@ -54,12 +64,17 @@ from criserver.lifecycle.pod_steps import pod_undoers
 from criserver.lifecycle.pods import PodLifecycle
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.recovery import Recovery
+from criserver.lifecycle.stats import StatsService
+from criserver.lifecycle.streams import StreamService
 from criserver.lifecycle.tasks import Tasks
+from criserver.lifecycle.updates import ResourceUpdates
 from criserver.state.containers import Containers
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
+from criserver.streaming.server import StreamingServer
+from criserver.streaming.tls import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +88,8 @@ class Server:
     images: ImageService
     recovery: Recovery
     garbage: GarbageCollector
+    streaming: StreamingServer
+    hang_up: tuple[Callable[[], None], ...]
     leave: Callable[[], Awaitable[None]]
     services: tuple[grpc.GenericRpcHandler, ...]
 
@@ -89,12 +106,19 @@ async def build(config: Config, tasks: Tasks) -> Server:
     node_name = platform.node()
     deliveries = Deliveries(sandboxes, containers, tasks)
     exits = Exits(containers, powers, tasks, locks)
-    builder = Builder(powers, containers, Facts(), node_name=node_name)
+    facts = Facts()
+    builder = Builder(powers, containers, facts, node_name=node_name)
     lives = ContainerLifecycle(sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries)
     pods = PodLifecycle(sandboxes, journal, powers, lives, operations, deliveries, node_name=node_name)
+    readings = KernelStats(cgroupfs.hierarchies(), facts().hugepage_sizes)
+    stats = StatsService(sandboxes, containers, powers, readings, tasks, period=config.stats.collection_period)
+    streams = StreamService(sandboxes, containers, powers, ContainerStreams(config.state, monitors.places))
+    streaming = _streaming(config, streams, tasks)
     undoers = {**pod_undoers(powers), **container_undoers(powers)}
     runtime_service = pb.DESCRIPTOR.services_by_name["RuntimeService"]
     image_service = pb.DESCRIPTOR.services_by_name["ImageService"]
+    events = Events(sandboxes, containers, powers.clock)
+    healthy = HealthHandlers((runtime_service.full_name, image_service.full_name))
 
     async def leave() -> None:
         """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
@@ -107,6 +131,8 @@ async def build(config: Config, tasks: Tasks) -> Server:
         tasks=tasks,
         images=images,
         recovery=Recovery(sandboxes, containers, journal, powers, pods, lives, exits, tasks, undoers),
+        streaming=streaming,
+        hang_up=(events.close, healthy.stop),
         leave=leave,
         garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
         services=(
@@ -114,12 +140,24 @@ async def build(config: Config, tasks: Tasks) -> Server:
                 runtime_service,
                 PodHandlers(pods, sandboxes),
                 ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
+                StreamHandlers(streaming),
+                ResourceHandlers(ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts)),
                 NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
+                StatsHandlers(stats, images.mountpoint),
+                EventHandlers(events),
+                MetricHandlers(stats, config.stats.metric_groups),
             ),
             service(image_service, ImageHandlers(images)),
             admin(AdminHandlers(images)),
+            health(healthy),
         ),
     )
+
+
+def _streaming(config: Config, streams: StreamService, tasks: Tasks) -> StreamingServer:
+    section = config.streaming
+    certificate = Certificate(section.tls_cert, section.tls_key) if section.tls_cert else None
+    return StreamingServer(streams, tasks, address=section.address, port=section.port, certificate=certificate)
 
 
 def _images(config: Config, database: Database, operations: Operations) -> ImageService:
@@ -161,6 +199,7 @@ async def _powers(config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonit
         namespaces=PinnedNamespaces(config.state),
         cgroups=cgroups,
         rootfs=OverlayRootfs(config.root, config.state),
+        image_volumes=ImageVolumesDriver(config.root, config.state),
         network=network,
         pod_files=PodFilesDriver(config.state),
         bundles=BundlesDriver(config.root, config.state),

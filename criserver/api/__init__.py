@@ -1,1 +1,1 @@
-"""The CRI's gRPC face: thin handlers that convert, ask the lifecycle, and convert back. The only place that knows gRPC."""
+"""The CRI's gRPC face: thin handlers that convert, ask the lifecycle, and convert back. Only here is gRPC known."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.convert import container as convert
 from criserver.api.convert import filters
+from criserver.api.convert.pieces import pieces, whole
 from criserver.api.delivery import on_delivery
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
@@ -55,7 +57,16 @@ class ContainerHandlers:
     async def ListContainers(self, request: pb.ListContainersRequest, _: Context) -> pb.ListContainersResponse:
         """Containers that match the filter."""
         rows = list_containers(self._containers, filters.container_filter(request.filter))
-        return pb.ListContainersResponse(containers=[convert.container_item(row) for row in rows])
+        answer = pb.ListContainersResponse(containers=[convert.container_item(row) for row in rows])
+        return whole(answer, "StreamContainers")
+
+    async def StreamContainers(
+        self, request: pb.StreamContainersRequest, _: Context
+    ) -> AsyncIterator[pb.StreamContainersResponse]:
+        """ListContainers in pieces."""
+        rows = list_containers(self._containers, filters.container_filter(request.filter))
+        for piece in pieces(convert.container_item(row) for row in rows):
+            yield pb.StreamContainersResponse(containers=piece)
 
     async def ContainerStatus(self, request: pb.ContainerStatusRequest, _: Context) -> pb.ContainerStatusResponse:
         """Everything about one container; verbose adds its OCI spec and pid, as JSON."""

@@ -10,7 +10,8 @@ def on_delivery(context: Any, then: Callable[[], None]) -> None:
     """Call `then` once the RPC has ended with its answer sent, not when the caller had given up before."""
 
     def ended(_: object) -> None:
-        if not context.cancelled():
+        # Of an RPC whose caller gives up, grpc.aio says that it is neither done nor cancelled.
+        if context.done() and not context.cancelled():
             then()
 
     context.add_done_callback(ended)

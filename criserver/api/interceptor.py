@@ -1,4 +1,4 @@
-"""Around every RPC: its name in the log context, errors turned into statuses, one readable line for each that failed."""
+"""Around every RPC: its name in the log context, errors turned into statuses, a readable line for each that failed."""
 
 from __future__ import annotations
 
@@ -61,6 +61,9 @@ def _streaming(method: str, inner: Callable[[Any, Any], Any]) -> Callable[[Any, 
                 async for item in inner(request, context):
                     yield item
             except (grpc.aio.AbortError, GeneratorExit):
+                raise
+            except asyncio.CancelledError:  # how a caller ends a stream that has no end of its own
+                log.debug("the caller hung up", extra={"took": _milliseconds(began)})
                 raise
             except BaseException as error:
                 await _fail(error, context, began)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.convert import filters
 from criserver.api.convert import sandbox as convert
+from criserver.api.convert.pieces import pieces, whole
 from criserver.api.delivery import on_delivery
 from criserver.api.pb import api_pb2 as pb
 from criserver.lifecycle.pods import PodLifecycle
@@ -20,7 +22,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class PodHandlers:
-    """RunPodSandbox, StopPodSandbox, RemovePodSandbox, PodSandboxStatus, ListPodSandbox."""
+    """RunPodSandbox, StopPodSandbox, RemovePodSandbox, PodSandboxStatus, ListPodSandbox, StreamPodSandboxes."""
 
     def __init__(self, pods: PodLifecycle, sandboxes: Sandboxes) -> None:
         self._pods, self._sandboxes = pods, sandboxes
@@ -50,4 +52,13 @@ class PodHandlers:
     async def ListPodSandbox(self, request: pb.ListPodSandboxRequest, _: Context) -> pb.ListPodSandboxResponse:
         """Sandboxes that match the filter."""
         rows = list_sandboxes(self._sandboxes, filters.sandbox_filter(request.filter))
-        return pb.ListPodSandboxResponse(items=[convert.sandbox_item(row) for row in rows])
+        answer = pb.ListPodSandboxResponse(items=[convert.sandbox_item(row) for row in rows])
+        return whole(answer, "StreamPodSandboxes")
+
+    async def StreamPodSandboxes(
+        self, request: pb.StreamPodSandboxesRequest, _: Context
+    ) -> AsyncIterator[pb.StreamPodSandboxesResponse]:
+        """ListPodSandbox in pieces."""
+        rows = list_sandboxes(self._sandboxes, filters.sandbox_filter(request.filter))
+        for piece in pieces(convert.sandbox_item(row) for row in rows):
+            yield pb.StreamPodSandboxesResponse(pod_sandboxes=piece)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import grpc
 
 from criserver.errors import Code, CriError
 
-MESSAGE_LIMIT = 8 << 10  # bytes of a status message: gRPC sends it as a header, which clients bound at 8 to 16 KiB
+MESSAGE_LIMIT = 7 << 10
+"""Bytes of a status message as sent: it is a header, and clients refuse some responses with 8 KiB of headers."""
+_GAP = " … "
 
 
 def status(error: BaseException) -> tuple[grpc.StatusCode, str]:
@@ -21,8 +24,23 @@ def status(error: BaseException) -> tuple[grpc.StatusCode, str]:
 
 
 def _bounded(text: str) -> str:
-    data = text.encode("utf-8", "replace")
-    if len(data) <= MESSAGE_LIMIT:
+    text = text.encode("utf-8", "replace").decode()  # gRPC cannot send a lone surrogate
+    if sum(map(_cost, text)) <= MESSAGE_LIMIT:
         return text
-    half = MESSAGE_LIMIT // 2
-    return data[:half].decode("utf-8", "ignore") + " … " + data[-half:].decode("utf-8", "ignore")
+    half = (MESSAGE_LIMIT - sum(map(_cost, _GAP))) // 2
+    return _fitting(text, half) + _GAP + _fitting(reversed(text), half)[::-1]
+
+
+def _fitting(text: Iterable[str], room: int) -> str:
+    kept: list[str] = []
+    for char in text:
+        room -= _cost(char)
+        if room < 0:
+            break
+        kept.append(char)
+    return "".join(kept)
+
+
+def _cost(char: str) -> int:
+    """Bytes of a character as gRPC sends it: percent-encoded but for printable ASCII (grpc/PROTOCOL-HTTP2.md)."""
+    return 1 if " " <= char <= "~" and char != "%" else 3 * len(char.encode())

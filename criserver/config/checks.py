@@ -21,8 +21,11 @@ def faults(config: Config) -> Iterator[tuple[str, str]]:
     yield from _directories(config)
     yield from _runtime(config)
     yield from _addresses(config)
+    yield from _certificate(config.streaming)
     if not 0 < config.network.plugin_timeout <= 3600:
         yield "network.plugin_timeout", f"must be more than 0 and at most 3600 s, not {config.network.plugin_timeout}"
+    if not 0 <= config.stats.collection_period <= 300:
+        yield "stats.collection_period", f"must be from 0 to 300 s, not {config.stats.collection_period}"
     if not config.network.bin_dirs:
         yield "network.bin_dirs", "must name at least one directory"
 
@@ -42,6 +45,9 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
     for key in ("registries_conf", "policy", "auth_file"):
         if path := getattr(config.image, key):
             yield f"image.{key}", path
+    for key in ("tls_cert", "tls_key"):
+        if path := getattr(config.streaming, key):
+            yield f"streaming.{key}", path
     binaries = {"image.skopeo": config.image.skopeo}
     binaries |= {f"runtime.handlers.{name}.path": handler.path for name, handler in config.runtime.handlers.items()}
     yield from ((key, path) for key, path in binaries.items() if "/" in path)
@@ -76,6 +82,12 @@ def _addresses(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{section}.address", f"must be an IP address, not {endpoint.address!r}"
         if endpoint.port is not None and not 0 <= endpoint.port <= 65535:
             yield f"{section}.port", f"must be from 0 to 65535, not {endpoint.port}"
+
+
+def _certificate(streaming: StreamingConfig) -> Iterator[tuple[str, str]]:
+    if bool(streaming.tls_cert) != bool(streaming.tls_key):
+        lacking = "tls_key" if streaming.tls_cert else "tls_cert"
+        yield f"streaming.{lacking}", "is empty: a certificate and its key go together"
 
 
 def _is_clean(path: str) -> bool:

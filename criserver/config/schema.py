@@ -37,6 +37,21 @@ class CgroupDriver(StrEnum):
     SYSTEMD = "systemd"
 
 
+class MetricGroup(StrEnum):
+    """Metrics of pods and containers that go together."""
+
+    CPU = "cpu"
+    DISK = "disk"
+    DISK_IO = "disk_io"
+    HUGETLB = "hugetlb"
+    MEMORY = "memory"
+    MISC = "misc"
+    NETWORK = "network"
+    PRESSURE = "pressure"
+    PROCESSES = "processes"
+    SPEC = "spec"
+
+
 def _key(default: T, doc: str) -> T:
     """A key with its default; `doc` is its comment in the example configuration."""
     return field(default=default, metadata={"doc": doc})
@@ -104,6 +119,8 @@ class StreamingConfig:
 
     address: str = _key("127.0.0.1", "the address to listen on; the kubelet connects from this host")
     port: int = _key(0, "the port to listen on; 0: any free one")
+    tls_cert: str = _key("", "a certificate chain (PEM): then URLs are https; read anew when it changes; empty: none")
+    tls_key: str = _key("", "the certificate's key (PEM); empty: none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +129,16 @@ class MetricsConfig:
 
     address: str = _key("127.0.0.1", "the address to listen on")
     port: int | None = _key(None, "the port to listen on; null: no endpoint; 0: any free one")
+
+
+@dataclass(frozen=True, slots=True)
+class StatsConfig:
+    """What pods and containers use, as the kubelet asks for it."""
+
+    collection_period: float = _key(1.0, "seconds for which one reading serves everybody who asks")
+    metric_groups: tuple[MetricGroup, ...] = _key(
+        tuple(MetricGroup), "groups of the metrics that the kubelet gets for its /metrics/cadvisor; these are all"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +154,7 @@ class Config:
     image: ImageConfig = _section(ImageConfig, "pulling and keeping images")
     streaming: StreamingConfig = _section(StreamingConfig, "exec, attach and port-forward")
     metrics: MetricsConfig = _section(MetricsConfig, "the Prometheus endpoint")
+    stats: StatsConfig = _section(StatsConfig, "use of CPU, memory, disk and network by pods and containers")
 
     @property
     def socket_path(self) -> str:

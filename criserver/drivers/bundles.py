@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from criserver.errors import Internal
+from criserver.errors import CriError, Internal, InvalidArgument, ResourceExhausted
+from criserver.kernel.copying import copy_tree
 from criserver.kernel.fds import open_in_root, remove_tree
 from criserver.kernel.files import write_atomic
 from criserver.kernel.offload import offload
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BundlesDriver:
@@ -35,7 +38,10 @@ class BundlesDriver:
         return await offload(self._read, container_id)
 
     async def volume(self, container_id: str, number: int, rootfs: str, destination: str) -> str:
-        """The anonymous volume of a VOLUME of the image, filled with what the root has there; returns its path."""
+        """The anonymous volume of a VOLUME of the image, filled with what the root has there; returns its path.
+
+        Fifos, sockets and devices stay behind. InvalidArgument for what cannot be copied, ResourceExhausted.
+        """
         return await offload(self._volume, container_id, number, rootfs, destination)
 
     async def remove(self, container_id: str) -> None:
@@ -64,26 +70,26 @@ class BundlesDriver:
     def _volume(self, container_id: str, number: int, rootfs: str, destination: str) -> str:
         target = os.path.join(self._root, container_id, "volumes", str(number))
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        os.makedirs(target, mode=0o755, exist_ok=True)
         try:
             # Links in the image must not lead out of it (CVE-2022-23648).
-            fd = open_in_root(rootfs, destination, os.O_PATH | os.O_DIRECTORY)
+            fd = open_in_root(rootfs, destination, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
-            os.makedirs(target, mode=0o755, exist_ok=True)
             return target
+        except OSError as error:
+            raise _uncopied(destination, error) from error
         try:
-            shutil.copytree(f"/proc/self/fd/{fd}", target, symlinks=True, dirs_exist_ok=True)
-            _copy_owner(f"/proc/self/fd/{fd}", target)
+            copy_tree(fd, target)
+        except OSError as error:
+            raise _uncopied(destination, error) from error
         finally:
             os.close(fd)
         return target
 
 
-def _copy_owner(source: str, target: str) -> None:
-    for directory, names, files in os.walk(source):
-        for name in ("", *names, *files):
-            path = os.path.join(directory, name) if name else directory
-            status = os.lstat(path) if name else os.stat(path)
-            os.lchown(os.path.join(target, os.path.relpath(path, source)), status.st_uid, status.st_gid)
+def _uncopied(destination: str, error: OSError) -> CriError:
+    message = f"image: what it has in its volume {destination} cannot be copied: {error}"
+    return ResourceExhausted(message) if error.errno in _FULL else InvalidArgument(message)
 
 
 def _remove_empty(directory: str) -> None:

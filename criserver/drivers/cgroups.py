@@ -8,9 +8,10 @@ is below that.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from criserver.drivers import cgroup_names
+from criserver.drivers import cgroup_limits, cgroup_names
 from criserver.drivers.cgroup_names import PODS, PREFIX
 from criserver.errors import FailedPrecondition, Internal, InvalidArgument
 from criserver.kernel import cgroupfs, process
@@ -85,6 +86,14 @@ class CgroupfsDriver:
         except OSError as error:
             raise Internal(f"cannot remove cgroup {cgroup}: {error}") from error
 
+    async def limit(self, path: str, limits: Mapping[str, Any]) -> None:
+        """Set limits (OCI linux.resources) of the cgroup, all or none; FailedPrecondition has the kernel's words."""
+        cgroup = self._resolve(path)
+        try:
+            await offload(self._limit, cgroup, limits)
+        except OSError as error:
+            raise FailedPrecondition(f"cgroup {cgroup} does not take its limits: {error}") from error
+
     async def kill(self, path: str) -> None:
         """SIGKILL every process in the cgroup and below; FailedPrecondition names those that do not die. Idempotent."""
         cgroup = self._resolve(path)
@@ -110,6 +119,18 @@ class CgroupfsDriver:
                 self._remove_in(hierarchy, cgroup)
             raise
         return fresh
+
+    def _limit(self, cgroup: str, limits: Mapping[str, Any]) -> None:
+        done: list[tuple[Hierarchy, list[tuple[str, str]]]] = []
+        try:
+            for hierarchy in self._hierarchies:
+                values = _values(hierarchy, limits)
+                if values and cgroupfs.exists(hierarchy, cgroup):
+                    done.append((hierarchy, cgroupfs.write_values(hierarchy, cgroup, values)))
+        except OSError:
+            for hierarchy, before in reversed(done):
+                cgroupfs.write_values(hierarchy, cgroup, before)
+            raise
 
     def _remove(self, cgroup: str) -> None:
         busy: set[int] = set()
@@ -168,11 +189,23 @@ class SystemdDriver(CgroupfsDriver):
         if path.endswith(".slice"):
             await self._systemctl("stop", self._resolve(path))
 
-    async def _systemctl(self, verb: str, cgroup: str) -> None:
+    async def limit(self, path: str, limits: Mapping[str, Any]) -> None:
+        """Set properties of the slice until the next boot; systemd writes the files, and keeps them so."""
+        v2 = any(hierarchy.version == 2 and "memory" in hierarchy.controllers for hierarchy in self._hierarchies)
+        await self._systemctl("set-property", self._resolve(path), *cgroup_limits.properties(limits, v2=v2))
+
+    async def _systemctl(self, verb: str, cgroup: str, *properties: str) -> None:
         unit = cgroup_names.unit_name(cgroup)
-        done = await process.run(["systemctl", verb, unit], timeout=_SYSTEMCTL_TIMEOUT)
+        transient = ("--runtime",) if properties else ()
+        done = await process.run(["systemctl", verb, *transient, unit, *properties], timeout=_SYSTEMCTL_TIMEOUT)
         if done.returncode:
             raise Internal(f"systemd cannot {verb} {unit}: {done.failure}")
+
+
+def _values(hierarchy: Hierarchy, limits: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The files that one hierarchy has of the limits; "" are files of any v2 controller."""
+    by_controller = (cgroup_limits.v2_files if hierarchy.version == 2 else cgroup_limits.v1_files)(limits)
+    return [pair for name, pairs in by_controller.items() if name in hierarchy.controllers | {""} for pair in pairs]
 
 
 def _listed(pids: frozenset[int] | set[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -21,15 +22,16 @@ def at(path: str) -> tuple[HostDevice, ...]:
 
 
 def walk(directory: str) -> Iterator[HostDevice]:
-    """Every device below a directory; links are not followed."""
-    with os.scandir(directory) as entries:
+    """Every device below a directory; links are not followed, and what is unplugged meanwhile is not there."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.path in SKIPPED or entry.is_symlink():
                 continue
             if entry.is_dir():
                 yield from walk(entry.path)
             else:
-                yield from _device(entry.path, entry.stat(follow_symlinks=False))
+                with contextlib.suppress(FileNotFoundError):
+                    yield from _device(entry.path, entry.stat(follow_symlinks=False))
 
 
 def _device(path: str, status: os.stat_result) -> tuple[HostDevice, ...]:

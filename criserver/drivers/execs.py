@@ -1,12 +1,7 @@
 """ExecSync: one process in a running container, its output bounded, its time limited, nothing of it left at the end.
 
 The process's pipes come straight here; the monitor and the zygote never see its data. A child that it leaves behind
-and that holds a pipe does not hold the answer.
-
-Each exec has a cgroup of its own below the container's, so that at the deadline not even a daemon that it has started
-lives on. It is made without controllers on v2 and in the pids hierarchy alone on v1: a memory cgroup would be kept by
-the kernel for as long as a page is charged to it, and probes would pile them up by the thousand. Where the runtime
-cannot put an exec there (crun on v1), a process that leaves the exec's process tree survives the deadline.
+and that holds a pipe does not hold the answer. What an exec has of its own is `exec_place`'s.
 """
 
 from __future__ import annotations
@@ -14,14 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from conmon.client import ConmonError, ConnectionLost, ExecSpec, Zygote
-from criserver.errors import DeadlineExceeded, FailedPrecondition, RuntimeFailed, Unavailable
-from criserver.kernel import cgroupfs, files, process, trees
-from criserver.kernel.cgroupfs import Hierarchy
-from criserver.kernel.offload import offload
+from conmon.client import ConmonError, ConnectionLost, Zygote
+from criserver.drivers.exec_place import Place, Places, Request
+from criserver.errors import DeadlineExceeded, RuntimeFailed, Unavailable
 from criserver.kernel.pipes import Sink
 from criserver.ports.monitor import ExecResult
 
@@ -30,33 +21,13 @@ _DRAIN = 0.1
 # Seconds that killed processes get to be gone, and between two kills.
 _DYING = 5.0
 _AGAIN = 0.05
-_HELP_TIMEOUT = 10.0
-
-_DOCUMENT = "process.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One exec of a container. `directory` and `cgroup` are the container's, the latter "" when unknown.
-
-    In each the exec gets a child of its own, which goes with it.
-    """
-
-    container_id: str
-    directory: str
-    cgroup: str
-    command: tuple[str, ...]
-    process: str
 
 
 class ExecSyncs:
-    """Runs execs through one zygote."""
+    """Runs execs to their end."""
 
-    def __init__(self, zygote: Zygote, hierarchies: Sequence[Hierarchy]) -> None:
-        """`hierarchies` are the host's cgroup hierarchies."""
-        self._zygote = zygote
-        self._hierarchy = exec_hierarchy(hierarchies)
-        self._help: dict[str, bytes] = {}
+    def __init__(self, places: Places) -> None:
+        self._places = places
 
     async def run(self, request: Request, *, timeout: float, limit: int) -> ExecResult:
         """Run the process to its end. `timeout` is in seconds (0: none), `limit` in bytes of each stream kept.
@@ -64,17 +35,15 @@ class ExecSyncs:
         RuntimeFailed carries the runtime's words when there is no process; DeadlineExceeded is raised when all that
         the exec started has been killed. Unavailable when the exec's session was killed.
         """
-        name = f"exec-{os.urandom(8).hex()}"
-        directory = f"{request.directory}/{name}"
-        own = await self._own_cgroup(request, name)
+        place = await self._places.choose(request)
         running = _Running(limit)
         try:
-            await offload(_prepare, request, directory, own)
+            await place.make()
             try:
                 async with asyncio.timeout(timeout or None):
-                    return await running.finish(self._zygote, _spec(request, directory, own))
+                    return await running.finish(self._places.zygote, place)
             except BaseException:
-                await _kill(own, running)
+                await _kill(place, running)
                 raise
         except TimeoutError:
             shown = f"{_arguments(request.process)} in container {request.container_id}"
@@ -85,98 +54,18 @@ class ExecSyncs:
             raise RuntimeFailed(f"exec in container {request.container_id}: {error}") from error
         finally:
             running.close()
-            await offload(_clean, directory, own)
-
-    async def _own_cgroup(self, request: Request, name: str) -> _Own | None:
-        """The exec's own cgroup, if the container's is known and the runtime can put a process there."""
-        flag = cgroup_flag(await self._help_of(request.command[0]), self._hierarchy, name)
-        if self._hierarchy is None or not flag or not request.cgroup:
-            return None
-        return _Own(self._hierarchy, request.cgroup, name, flag)
-
-    async def _help_of(self, runtime: str) -> bytes:
-        """What `exec --help` of the runtime prints; asked once for each binary."""
-        if runtime not in self._help:
-            self._help[runtime] = (await process.run([runtime, "exec", "--help"], timeout=_HELP_TIMEOUT)).stdout
-        return self._help[runtime]
+            await place.remove()
 
 
-def exec_hierarchy(hierarchies: Sequence[Hierarchy]) -> Hierarchy | None:
-    """Where execs get their cgroups: v1's pids hierarchy, or v2 where there is no v1."""
-    v1 = [hierarchy for hierarchy in hierarchies if hierarchy.version == 1]
-    if not v1:
-        return next(iter(hierarchies), None)
-    return next((hierarchy for hierarchy in v1 if "pids" in hierarchy.controllers), None)
-
-
-def cgroup_flag(help_text: bytes, hierarchy: Hierarchy | None, name: str) -> tuple[str, ...]:
-    """The runtime's flags for an exec in the container's child cgroup `name`; none where it cannot do that.
-
-    On v1 it must take a controller (runc 1.1), on v2 a name is enough (crun 1.0 as well).
-    """
-    if hierarchy is None or b"--cgroup" not in help_text:
-        return ()
-    if hierarchy.version == 2:
-        return ("--cgroup", name)
-    return ("--cgroup", f"pids:{name}") if b"<controller>:" in help_text else ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """An exec's own cgroup: child `name` of the container's cgroup, and the flags that make the runtime use it."""
-
-    hierarchy: Hierarchy
-    parent: str
-    name: str
-    flags: tuple[str, ...]
-
-    @property
-    def cgroup(self) -> str:
-        return f"{self.parent}/{self.name}"
-
-
-def _spec(request: Request, directory: str, own: _Own | None) -> ExecSpec:
-    return ExecSpec(
-        id=request.container_id,
-        exec_id=os.path.basename(directory),
-        directory=directory,
-        runtime=request.command,
-        process=f"{directory}/{_DOCUMENT}",
-        exec_flags=own.flags if own else (),
-        cgroup_procs=cgroupfs.procs_files([own.hierarchy], own.cgroup) if own else (),
-    )
-
-
-def _prepare(request: Request, directory: str, own: _Own | None) -> None:
-    try:
-        os.mkdir(directory, 0o700)
-        files.write_atomic(f"{directory}/{_DOCUMENT}", request.process.encode())
-    except FileNotFoundError:
-        raise FailedPrecondition(f"container {request.container_id} has no monitor to run a command with") from None
-    if own:
-        try:
-            cgroupfs.make_child(own.hierarchy, own.parent, own.name)
-        except OSError as error:
-            raise FailedPrecondition(f"container {request.container_id} cannot take a command: {error}") from error
-
-
-async def _kill(own: _Own | None, running: _Running) -> None:
+async def _kill(place: Place, running: _Running) -> None:
     """Kill all that the exec started, until nothing holds its pipes; also a runtime that has not got there yet."""
     ends = running.ends()
     deadline = asyncio.get_running_loop().time() + _DYING
     while asyncio.get_running_loop().time() < deadline:
-        if own:
-            await offload(cgroupfs.kill, [own.hierarchy], own.cgroup)
+        await place.kill()
         _, waiting = await asyncio.wait(ends, timeout=_AGAIN)
         if not waiting:
             return
-
-
-def _clean(directory: str, own: _Own | None) -> None:
-    trees.remove_tree(directory)
-    if own:
-        # Busy while a process that the command has left behind lives: then it goes with the container.
-        cgroupfs.remove(own.hierarchy, own.cgroup)
 
 
 class _Running:
@@ -185,11 +74,11 @@ class _Running:
     def __init__(self, limit: int) -> None:
         self._out, self._err = Sink(limit), Sink(limit)
 
-    async def finish(self, zygote: Zygote, spec: ExecSpec) -> ExecResult:
+    async def finish(self, zygote: Zygote, place: Place) -> ExecResult:
         """Start the process, wait for its end and for what is in its pipes then."""
         theirs = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), self._out.open(), self._err.open()]
         try:
-            session = await zygote.exec(spec, (theirs[0], theirs[1], theirs[2]))
+            session = await zygote.exec(place.spec(), (theirs[0], theirs[1], theirs[2]))
         finally:
             for fd in theirs:
                 os.close(fd)

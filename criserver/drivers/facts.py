@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from criserver.drivers.devices import walk
+from criserver.errors import ConfigError
 from criserver.kernel import cgroupfs, proc
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.spec.capabilities import ALL
@@ -24,8 +26,8 @@ class Facts:
     """Reads once what stays the same while the daemon runs, and devices at each call."""
 
     def __init__(self) -> None:
+        """ConfigError for a seccomp profile of the host that cannot be used."""
         hierarchies = cgroupfs.hierarchies()
-        release = platform.release().split(".")
         status = proc.status()
         v2 = all(hierarchy.version == 2 for hierarchy in hierarchies)
         self._steady = HostFacts(
@@ -33,10 +35,10 @@ class Facts:
             cgroup_namespaces=os.path.exists("/proc/self/ns/cgroup"),
             capabilities=_capabilities(int(status["CapPrm"], 16) & int(status["CapBnd"], 16)),
             oom_score_adj=int(_text("/proc/self/oom_score_adj")),
-            kernel=(int(release[0]), int(release[1].split("-")[0])),
+            kernel=kernel_version(platform.release()),
             machine=platform.machine(),
             seccomp="Seccomp" in status,
-            seccomp_profile=_seccomp_profile(),
+            seccomp_profile=seccomp_profile(SECCOMP_PROFILES),
             apparmor_profiles=_apparmor(),
             selinux=os.path.exists("/sys/fs/selinux/enforce"),
             swap_accounting=v2 or os.path.exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
@@ -48,6 +50,12 @@ class Facts:
         return replace(self._steady, devices=tuple(walk("/dev")))
 
 
+def kernel_version(release: str) -> tuple[int, int]:
+    """Major and minor of uname(2)'s release, which goes on as each distribution likes: "6.1+", "5.15-rc2"."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 def _limits_hugepages(hierarchies: Sequence[Hierarchy], v2: bool) -> bool:
     # On a mix of both versions the runtime works on v1 and does not see what v2 has.
     return any("hugetlb" in each.controllers for each in hierarchies if v2 or each.version == 1)
@@ -57,10 +65,17 @@ def _capabilities(bits: int) -> frozenset[str]:
     return frozenset(name for number, name in enumerate(ALL) if bits >> number & 1)
 
 
-def _seccomp_profile() -> Mapping[str, Any] | None:
-    for path in SECCOMP_PROFILES:
+def seccomp_profile(paths: Sequence[str]) -> Mapping[str, Any] | None:
+    """The first profile of the host that there is; ConfigError when it is none: who wrote it wants to know."""
+    for path in paths:
         if text := _text(path, SECCOMP_LIMIT):
-            return dict(json.loads(text))
+            try:
+                profile = json.loads(text)
+            except ValueError as error:
+                raise ConfigError(f"{path} is not JSON, or larger than {SECCOMP_LIMIT} bytes: {error}") from error
+            if not isinstance(profile, dict):
+                raise ConfigError(f"{path} is no seccomp profile: give a JSON object")
+            return profile
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -41,6 +42,11 @@ class HostDriver:
         except (OSError, ValueError) as error:
             raise InvalidArgument(f"image: its {path} cannot be used: {error}") from error
 
+    async def check_root(self, root: str) -> None:
+        """InvalidArgument when /dev, /proc or /sys of a root is there but no directory (CVE-2026-41579)."""
+        for name in await offload(_filled_by_others, root):
+            raise InvalidArgument(f"image: its /{name} is no directory: a runtime would write where it leads")
+
     async def mount_source(self, path: str) -> MountSource:
         """A mount's source, links followed, made as a directory when missing."""
         return await self._answer(path, _source)
@@ -64,8 +70,11 @@ class HostDriver:
 
     async def check_directory(self, path: str) -> None:
         """InvalidArgument unless `path` is a directory."""
-        if not await self._answer(path, os.path.isdir):
+        status = await self._answer(path, _status)
+        if status is None:
             raise InvalidArgument(f"log directory {path!r} does not exist: make it before the container")
+        if not stat.S_ISDIR(status.st_mode):
+            raise InvalidArgument(f"log directory {path!r} is no directory: give the path of one")
 
     async def _answer(self, path: str, question: Callable[[str], T]) -> T:
         answer = asyncio.get_running_loop().run_in_executor(self._threads, question, path)
@@ -79,6 +88,14 @@ class HostDriver:
             raise InvalidArgument(f"host path {path!r} cannot be used: {error.strerror}") from error
 
 
+def _filled_by_others(root: str) -> tuple[str, ...]:
+    """Names of what the runtime fills that are something else than a directory."""
+    found = {name: f"{root}/{name}" for name in ("dev", "proc", "sys")}
+    return tuple(
+        name for name, path in found.items() if os.path.lexists(path) and not stat.S_ISDIR(os.lstat(path).st_mode)
+    )
+
+
 def _source(path: str) -> MountSource:
     real = os.path.realpath(path)
     if not os.path.lexists(real):
@@ -88,15 +105,20 @@ def _source(path: str) -> MountSource:
 
 def propagation(path: str, mounts: Iterable[MountInfo]) -> SourcePropagation:
     """How the mount that holds `path` propagates: the last one mounted at the longest prefix counts."""
-    holding = max(
-        (each for each in mounts if path == each.target or path.startswith(each.target.rstrip("/") + "/")),
-        key=lambda each: len(each.target),
-        default=None,
-    )
+    around = [each for each in mounts if path == each.target or path.startswith(each.target.rstrip("/") + "/")]
+    # Of equals, max takes the first.
+    holding = max(reversed(around), key=lambda each: len(each.target), default=None)
     kinds = {field.partition(":")[0] for field in holding.optional} if holding else set()
     if "shared" in kinds:
         return SourcePropagation.SHARED
     return SourcePropagation.SLAVE if "master" in kinds else SourcePropagation.PRIVATE
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
 
 
 def _small_file(path: str) -> bytes:

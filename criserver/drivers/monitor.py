@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from signal import SIGKILL
 
 from conmon.client import ConmonError, ConnectionLost, ContainerSpec, Monitor, PodInitSpec, Zygote
-from criserver.drivers import execs, exits
+from criserver.drivers import exits
+from criserver.drivers.exec_place import Places, Request
 from criserver.drivers.execs import ExecSyncs
 from criserver.drivers.watches import Watch
 from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, RuntimeFailed, Unavailable
@@ -46,7 +47,9 @@ class ConmonMonitors:
         self._hierarchies = hierarchies
         procs = cgroupfs.procs_files(hierarchies, zygote_cgroup) if zygote_cgroup else ()
         self._zygote = Zygote(os.path.join(state, "zygote"), cgroup_procs=procs)
-        self._execs = ExecSyncs(self._zygote, hierarchies)
+        # Where execs live, for whoever starts one.
+        self.places = Places(self._zygote, hierarchies)
+        self._execs = ExecSyncs(self.places)
         self._watches: dict[str, Watch] = {}
 
     async def start(self) -> None:
@@ -146,7 +149,7 @@ class ConmonMonitors:
     ) -> ExecResult:
         """Run the OCI process document `process` (JSON) under runtime prefix `command`; see ExecSyncs.run."""
         directory, cgroup = self._directory(container_id), await self._cgroup(container_id)
-        request = execs.Request(container_id, directory, cgroup, command, process)
+        request = Request(container_id, directory, cgroup, command, process)
         return await self._execs.run(request, timeout=timeout, limit=limit)
 
     async def pod_init(self, sandbox_id: str, namespaces: dict[str, str], cgroup: str) -> int:

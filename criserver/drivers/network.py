@@ -92,9 +92,11 @@ class CniNetwork:
         """
         errors: list[CniError] = []
         cached = await offload(self._cache.attachments)
-        for sandbox_id in sorted({entry.attachment.container_id for entry in cached} - alive):
+        # Plugins may need the namespace, if it is still there, to find what is theirs: bridge its masquerading.
+        garbage = {entry.attachment.container_id: entry.attachment.netns for entry in cached}
+        for sandbox_id in sorted(garbage.keys() - alive):
             try:
-                await self._delete(sandbox_id, "")
+                await self._delete(sandbox_id, garbage[sandbox_id])
             except CniError as error:
                 errors.append(error)
         try:

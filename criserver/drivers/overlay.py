@@ -46,6 +46,10 @@ class OverlayRootfs:
         """Where the root is or would be mounted."""
         return f"{self._mounts}/{container_id}/rootfs"
 
+    def writable(self, container_id: str) -> str:
+        """The directory of the writable layer."""
+        return f"{self._own(container_id)}/{_UPPER}"
+
     async def mount(self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False) -> str:
         """Mount layers (lowest first) under a private writable layer; returns the mount point. Idempotent.
 

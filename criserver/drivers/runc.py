@@ -6,9 +6,11 @@ and two handlers of one server, never see each other's containers.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from criserver.drivers import exec_fifo, runtime_words
 from criserver.errors import FailedPrecondition, InvalidArgument, RuntimeFailed, Unavailable
@@ -77,6 +79,14 @@ class OciRuntime:
         if await offload(os.path.lexists, _state(self.handler(handler), container_id)):
             await self._call(handler, "delete", "--force", container_id)
 
+    async def update(self, handler: str, container_id: str, limits: Mapping[str, Any]) -> None:
+        """Set limits (OCI linux.resources) of a container that lives; RuntimeFailed carries the runtime's words.
+
+        The document comes by standard input, which crun 1.8 knows by path only.
+        """
+        document = json.dumps(limits).encode()
+        await self._call(handler, "update", "--resources", "/dev/stdin", container_id, stdin=document)
+
     async def version(self) -> str:
         """The default runtime's version, e.g. "1.1.5"; Unavailable when the binary is missing."""
         try:
@@ -88,9 +98,9 @@ class OciRuntime:
             raise Unavailable(f"the default runtime does not tell its version: {done.failure}")
         return runtime_words.version(done.stdout)
 
-    async def _call(self, handler: str, *arguments: str) -> None:
+    async def _call(self, handler: str, *arguments: str, stdin: bytes = b"") -> None:
         prefix = [*self.handler(handler).command, "--log-format", "json"]  # its errors as JSON on stderr
-        done = await process.run([*prefix, *arguments], timeout=_CALL_TIMEOUT)
+        done = await process.run([*prefix, *arguments], stdin=stdin, timeout=_CALL_TIMEOUT)
         if done.returncode:
             raise RuntimeFailed(f"{handler or 'default'} {arguments[0]}: {_words(done)}")
 
@@ -118,9 +128,8 @@ async def _probe(name: str, entry: HandlerConfig, state: str, cgroup_driver: str
     handler = Handler(name, entry.type, path, command(path, name, state, cgroup_driver))
     done = await process.run([path, "features"], timeout=_PROBE_TIMEOUT)
     features = runtime_words.features(done.stdout) if done.returncode == 0 else runtime_words.Features()
-    return replace(
-        handler, recursive_read_only_mounts=features.recursive_read_only, user_namespaces=features.idmapped_mounts
-    )
+    # `user_namespaces` stays False whatever the runtime can: pods with user namespaces of their own are refused so far.
+    return replace(handler, recursive_read_only_mounts=features.recursive_read_only)
 
 
 def command(path: str, name: str, state: str, cgroup_driver: str) -> tuple[str, ...]:

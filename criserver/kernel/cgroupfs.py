@@ -146,6 +146,34 @@ def exists(hierarchy: Hierarchy, cgroup: str) -> bool:
     return os.path.isdir(hierarchy.directory(cgroup))
 
 
+def write_values(hierarchy: Hierarchy, cgroup: str, values: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Write files of the cgroup, all or none; returns what was in them before, newest first: the way back.
+
+    A value that does not fit another one yet (EINVAL: a limit above that of memory and swap) is written after it.
+    OSError names the file and the value.
+    """
+    directory, before = hierarchy.directory(cgroup), list[tuple[str, str]]()
+    waiting, late = list(values), set[str]()
+    try:
+        while waiting:
+            name, value = waiting.pop(0)
+            old = _read(f"{directory}/{name}").strip()
+            try:
+                _write(f"{directory}/{name}", value)
+            except OSError as error:
+                if error.errno != errno.EINVAL or name in late or not waiting:
+                    raise
+                late.add(name)
+                waiting.append((name, value))
+                continue
+            before.insert(0, (name, old))
+    except OSError:
+        for name, old in before:
+            _write(f"{directory}/{name}", old)
+        raise
+    return before
+
+
 def processes(hierarchy: Hierarchy, cgroup: str) -> frozenset[int]:
     """Pids in the cgroup and below it; those of another PID namespace that cannot be seen are 0."""
     found: set[int] = set()

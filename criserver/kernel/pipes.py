@@ -7,6 +7,8 @@ More than the limit is read and dropped, so that the child never blocks on a ful
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 
 _CHUNK = 65536
@@ -64,3 +66,13 @@ class Sink:
             self._fd = -1
         if self._end is not None and not self._end.done():
             self._end.set_result(None)
+
+
+def stdio_pipe(*, writes: bool, size: int) -> tuple[int, int]:
+    """A pipe of `size` bytes, if the kernel allows: our non-blocking end and the child's, which `writes` or reads."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    ours, theirs = (reader, writer) if writes else (writer, reader)
+    os.set_blocking(ours, False)
+    with contextlib.suppress(OSError):  # The user's share of pipe memory is used up (pipe(7)): it is smaller then.
+        fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, size)
+    return ours, theirs

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from criserver.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from criserver.errors import FailedPrecondition, InvalidArgument
+from criserver.lifecycle.image_volumes import volume_source
 from criserver.lifecycle.powers import Powers
 from criserver.model.container import Container, ContainerConfig, ContainerState, Mount, ProcessUser
 from criserver.model.image import Image
@@ -21,6 +22,7 @@ from criserver.state.containers import Containers
 
 log = logging.getLogger(__name__)
 ACCOUNTS_LIMIT = 4 << 20  # bytes of an image's /etc/passwd or /etc/group that are read (CVE-2026-47262)
+NO_VOLUMES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,20 @@ class Builder:
         """The signal that stops the container; InvalidArgument for one that is not known."""
         return signals.stop_signal(config.stop_signal, image.defaults.stop_signal)
 
-    async def build(self, sandbox: Sandbox, row: Container, image: Image, rootfs: str) -> Built:
-        """The document for `row`; InvalidArgument, FailedPrecondition and DeadlineExceeded name the field."""
+    async def build(
+        self,
+        sandbox: Sandbox,
+        row: Container,
+        image: Image,
+        rootfs: str,
+        image_volumes: Mapping[str, str] = NO_VOLUMES,
+    ) -> Built:
+        """The document for `row`; InvalidArgument, FailedPrecondition and DeadlineExceeded name the field.
+
+        `image_volumes`: container path of each image volume → where it is mounted on the host.
+        """
         powers, config = self._powers, row.config
+        await powers.host.check_root(rootfs)
         passwd = await powers.host.read_in_root(rootfs, "/etc/passwd", ACCOUNTS_LIMIT)
         group = await powers.host.read_in_root(rootfs, "/etc/group", ACCOUNTS_LIMIT)
         identity = user.resolve(config.security, image.defaults.user, passwd, group)
@@ -65,7 +78,7 @@ class Builder:
             hostname=sandbox.config.hostname or self._node_name,
             namespaces=self._namespaces(sandbox, config),
             files=SandboxFiles(paths.hosts, paths.resolv_conf, paths.hostname, paths.shm),
-            mounts=tuple([await self._mount(mount) for mount in config.mounts]),
+            mounts=tuple([await self._mount(mount, image_volumes) for mount in config.mounts]),
             volumes=await self._volumes(row, image, rootfs),
             devices=await self._devices(config),
             seccomp_localhost=await self._seccomp(config),
@@ -88,9 +101,9 @@ class Builder:
             paths["pid"] = f"/proc/{target.pid}/ns/pid"
         return paths
 
-    async def _mount(self, mount: Mount) -> ResolvedMount:
+    async def _mount(self, mount: Mount, image_volumes: Mapping[str, str]) -> ResolvedMount:
         if mount.image is not None:
-            raise Unimplemented(f"config.mounts: {mount.container_path}: image volumes are not built yet")
+            return ResolvedMount(mount, await volume_source(self._powers, mount, image_volumes))
         if not mount.host_path.startswith("/"):
             raise InvalidArgument(f"config.mounts: host_path {mount.host_path!r} is not absolute; begin it with /")
         source = await self._powers.host.mount_source(mount.host_path)

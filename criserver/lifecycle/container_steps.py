@@ -5,7 +5,7 @@ from __future__ import annotations
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.undo import Undoers
 
-BUNDLE, ROOTFS, MONITOR = "bundle", "rootfs", "monitor"
+BUNDLE, ROOTFS, IMAGE_VOLUMES, MONITOR = "bundle", "rootfs", "image volumes", "monitor"
 
 
 def image_holder(container_id: str) -> str:
@@ -23,9 +23,12 @@ def container_undoers(powers: Powers) -> Undoers:
     async def rootfs(container_id: str, _: str) -> None:
         await powers.rootfs.remove(container_id)
 
+    async def image_volumes(container_id: str, _: str) -> None:
+        await powers.image_volumes.remove(container_id)
+
     async def monitor(container_id: str, handler: str) -> None:
         await powers.monitors.kill_all(container_id)
         await powers.runtime.delete(handler, container_id)
         await powers.monitors.forget(container_id)
 
-    return {BUNDLE: bundle, ROOTFS: rootfs, MONITOR: monitor}
+    return {BUNDLE: bundle, ROOTFS: rootfs, IMAGE_VOLUMES: image_volumes, MONITOR: monitor}

@@ -13,10 +13,18 @@ from contextlib import AbstractContextManager
 
 from criserver.errors import CriError, FailedPrecondition, NotFound, RuntimeFailed
 from criserver.lifecycle.building import Builder
-from criserver.lifecycle.container_steps import BUNDLE, MONITOR, ROOTFS, container_undoers, image_holder
+from criserver.lifecycle.container_steps import (
+    BUNDLE,
+    IMAGE_VOLUMES,
+    MONITOR,
+    ROOTFS,
+    container_undoers,
+    image_holder,
+)
 from criserver.lifecycle.deliveries import Deliveries
 from criserver.lifecycle.exits import Exits
 from criserver.lifecycle.forward import REMOVE_CONTAINER, go
+from criserver.lifecycle.image_volumes import mount_volumes, shown_digests, volume_images
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
@@ -173,6 +181,7 @@ class ContainerLifecycle:
             stop_signal=self._builder.stop_signal(config, image),
             cgroups_path=self._powers.cgroups.cgroups_path(sandbox.cgroup_parent, container_id),
             resources=config.resources,
+            image_volumes=shown_digests(volume_images(self._powers, config)),
         )
 
     async def _build(self, sandbox: Sandbox, row: Container, image: Image, undo: UndoStack, stages: Stages) -> None:
@@ -180,8 +189,12 @@ class ContainerLifecycle:
         await powers.images.lease(image.id, image_holder(row.id))
         with stages.stage("rootfs"):
             rootfs = await undo.step(ROOTFS, lambda: powers.rootfs.mount(row.id, image.layers))
+        volumes: dict[str, str] = {}
+        if images := volume_images(powers, config):
+            with stages.stage("image volumes"):
+                volumes = await undo.step(IMAGE_VOLUMES, lambda: mount_volumes(powers, row.id, images))
         with stages.stage("spec"):
-            built = await self._builder.build(sandbox, row, image, rootfs)
+            built = await self._builder.build(sandbox, row, image, rootfs, volumes)
             await powers.bundles.write(row.id, built.spec)
         handler = powers.runtime.handler(row.runtime_handler)
         request = MonitorRequest(
@@ -247,6 +260,7 @@ class ContainerLifecycle:
                 row.id,
                 [
                     (MONITOR, lambda: undo[MONITOR](row.id, row.runtime_handler)),
+                    (IMAGE_VOLUMES, lambda: undo[IMAGE_VOLUMES](row.id, "")),
                     (ROOTFS, lambda: undo[ROOTFS](row.id, "")),
                     (BUNDLE, lambda: undo[BUNDLE](row.id, "")),
                 ],

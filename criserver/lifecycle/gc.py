@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
+from criserver.lifecycle.container_steps import BUNDLE
 from criserver.lifecycle.forward import FORWARD
+from criserver.lifecycle.pod_steps import CGROUP, FILES, POD_INIT
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.undo import Undoers, take_back
 from criserver.state.containers import Containers
@@ -32,15 +34,13 @@ class GarbageCollector:
         """One whole sweep, before the socket opens; each failure is logged, and does not end the sweep."""
         powers = self._powers
         await self.retry()
-        await self._sweep("monitor", powers.monitors.list, powers.monitors.forget)
+        await self._sweep("monitor", powers.monitors.list, self._drop_monitor)
         await self._sweep("root", powers.rootfs.list, powers.rootfs.remove)
-        await self._sweep("bundle", powers.bundles.list, powers.bundles.remove)
+        await self._sweep("image volumes", powers.image_volumes.list, powers.image_volumes.remove)
+        await self._sweep("bundle", powers.bundles.list, self._drop_bundle)
+        await self._give_back_networks()  # plugins find what is theirs through the namespace, as long as it is there
         await self._sweep("namespaces", self._pinned, powers.namespaces.unpin)
-        await self._sweep("pod files", powers.pod_files.list, powers.pod_files.remove)
-        try:
-            await powers.network.gc(frozenset(row.id for row in self._sandboxes))
-        except Exception as error:
-            log.error("network garbage is left: %s", error)
+        await self._sweep("pod files", powers.pod_files.list, self._drop_pod)
 
     async def retry(self) -> None:
         """Try again what an undo left: steps of creates whose row is gone. Safe beside running requests."""
@@ -49,6 +49,32 @@ class GarbageCollector:
 
     def _claimed(self, key: str) -> bool:
         return self._sandboxes.find(key) is not None or self._containers.find(key) is not None
+
+    async def _give_back_networks(self) -> None:
+        try:
+            await self._powers.network.gc(frozenset(row.id for row in self._sandboxes))
+        except Exception as error:
+            log.error("network garbage is left: %s", error)
+
+    async def _drop_monitor(self, container_id: str) -> None:
+        """Kill what the monitor watches, too: a container that no row claims can never be stopped by its name."""
+        powers = self._powers
+        await powers.monitors.kill_all(container_id)
+        for handler in powers.runtime.handlers():  # which of them it was made with, only the row knew
+            await powers.runtime.delete(handler.name, container_id)
+        await powers.monitors.forget(container_id)
+
+    async def _drop_bundle(self, container_id: str) -> None:
+        await self._undoers[BUNDLE](container_id, "")
+
+    async def _drop_pod(self, sandbox_id: str) -> None:
+        """A pod's files, and first the cgroup that it got when its caller named none."""
+        cgroups = self._powers.cgroups
+        parent = cgroups.default_parent(sandbox_id)
+        if not await cgroups.missing(parent):
+            await self._undoers[POD_INIT](sandbox_id, cgroups.pod_init_path(parent, sandbox_id))
+            await self._undoers[CGROUP](sandbox_id, parent)
+        await self._undoers[FILES](sandbox_id, "")
 
     async def _pinned(self) -> frozenset[str]:
         return frozenset(await self._powers.namespaces.pinned())
@@ -59,9 +85,12 @@ class GarbageCollector:
         listing: Callable[[], Awaitable[frozenset[str]]],
         drop: Callable[[str], Awaitable[None]],
     ) -> None:
-        for key in sorted(await listing()):
-            if self._claimed(key):
-                continue
+        try:
+            found = await listing()
+        except Exception as error:
+            log.error("cannot look for %s that no row claims: %s", what, error)
+            return
+        for key in sorted(key for key in found if not self._claimed(key)):
             try:
                 await drop(key)
                 log.warning("gave back %s that no row claims: %s", what, key)

@@ -114,6 +114,11 @@ class ImageService:
         """End every lease of the holder. Idempotent."""
         await self._repository.release(holder)
 
+    @property
+    def mountpoint(self) -> str:
+        """Where the file system of layers is found; writable layers lie on it too."""
+        return self._root
+
     def usage(self) -> FilesystemUsage:
         """What all layers take on disk."""
         layers = tuple(self._repository.layers)

@@ -8,6 +8,7 @@ from criserver.ports.bundles import Bundles
 from criserver.ports.cgroups import Cgroups
 from criserver.ports.clock import Clock
 from criserver.ports.host import Host
+from criserver.ports.image_volumes import ImageVolumes
 from criserver.ports.images import Images
 from criserver.ports.monitor import Monitors
 from criserver.ports.namespaces import Namespaces
@@ -26,6 +27,7 @@ class Powers:
     namespaces: Namespaces
     cgroups: Cgroups
     rootfs: Rootfs
+    image_volumes: ImageVolumes
     network: Network
     pod_files: PodFiles
     bundles: Bundles

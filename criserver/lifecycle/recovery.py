@@ -3,9 +3,9 @@
 It assumes nothing of how that one ended: killed at any instruction, upgraded, or gone with the machine's power.
 What is true comes from the kernel, the monitors and their exit records; the rows say what was promised. Order:
 
-1. damaged rows are set aside;  2. unfinished creates are undone by their journal, newest step first;
-3. containers: a pure table (state, observed) → action;  4. sandboxes that have lost their namespaces are stopped;
-5. unfinished stops and removes go on in the background;  6. `gc` sweeps what no row claims.
+1. damaged rows are set aside, and with a pod its containers;  2. unfinished creates are undone by their journal, newest
+step first;  3. containers: a pure table (state, observed) → action;  4. sandboxes that have lost their namespaces are
+stopped;  5. unfinished stops and removes go on in the background;  6. `gc` sweeps what no row claims.
 One broken record never stops the server.
 """
 
@@ -93,6 +93,9 @@ class Recovery:
         return tuple(image_holder(row.id) for row in self._containers)
 
     async def _set_aside(self) -> None:
+        for row in self._containers:
+            if row.sandbox_id in self._sandboxes.damaged:
+                self._containers.damaged[row.id] = f"its pod sandbox {row.sandbox_id} is damaged"
         for repository in (self._containers, self._sandboxes):
             for key, error in repository.damaged.items():
                 log.error("%s %s is set aside: %s", repository.noun, key, error)

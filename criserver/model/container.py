@@ -112,7 +112,8 @@ class Container:
     """A container row. Times are nanoseconds since the epoch, 0 for "not yet".
 
     `image_id` is the image's id, `log_path` absolute or empty, `pid` the init's pid on the host while it lives.
-    `cgroups_path` is what config.json says. `delivered` as in Sandbox.
+    `cgroups_path` is what config.json says. `delivered` as in Sandbox. `image_volumes`: container path of each image
+    volume → digest of its image.
     """
 
     id: str
@@ -135,6 +136,7 @@ class Container:
     message: str = ""
     resources: LinuxResources = field(default_factory=LinuxResources)
     delivered: bool = False
+    image_volumes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Sandbox:
     `cgroup_parent` is the pod cgroup in use, `owns_cgroup` whether this server made it and so removes it.
     `pid_init` is the pid of the pod init of a shared PID namespace, 0 without one.
     `delivered` says that a caller has got the id: only then is a second request for the name a duplicate.
+    `overhead` and `resources` are what the last update said of them, None before the first one.
     """
 
     id: str
@@ -92,6 +93,8 @@ class Sandbox:
     network: str = ""
     pid_init: int = 0
     delivered: bool = False
+    overhead: LinuxResources | None = None
+    resources: LinuxResources | None = None
 
 
 @dataclass(frozen=True, slots=True)

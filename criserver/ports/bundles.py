@@ -22,7 +22,10 @@ class Bundles(Protocol):
         ...
 
     async def volume(self, container_id: str, number: int, rootfs: str, destination: str) -> str:
-        """The anonymous volume of a VOLUME of the image, filled with what the root has there; returns its path."""
+        """The anonymous volume of a VOLUME of the image, filled with what the root has there; returns its path.
+
+        Fifos, sockets and devices stay behind. InvalidArgument for what cannot be copied, ResourceExhausted.
+        """
         ...
 
     async def remove(self, container_id: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 
 class Cgroups(Protocol):
@@ -39,6 +40,10 @@ class Cgroups(Protocol):
 
     async def remove(self, path: str) -> None:
         """Remove the cgroup and empty children; what still has processes is left and said. Idempotent."""
+        ...
+
+    async def limit(self, path: str, limits: Mapping[str, Any]) -> None:
+        """Set limits (OCI linux.resources) of a cgroup, all or none; FailedPrecondition has the kernel's words."""
         ...
 
     async def kill(self, path: str) -> None:

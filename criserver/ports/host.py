@@ -18,6 +18,13 @@ class Host(Protocol):
         """
         ...
 
+    async def check_root(self, root: str) -> None:
+        """InvalidArgument when /dev, /proc or /sys of a root is there but no directory, such as a link.
+
+        A runtime fills them; through a link it would fill a directory of the host (CVE-2026-41579, CVE-2019-19921).
+        """
+        ...
+
     async def mount_source(self, path: str) -> MountSource:
         """A bind mount's source, links followed, made as a directory when it is missing.
 

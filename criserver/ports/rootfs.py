@@ -12,6 +12,10 @@ class Rootfs(Protocol):
         """Where the root is or would be mounted."""
         ...
 
+    def writable(self, container_id: str) -> str:
+        """The directory of the writable layer, which is or would be there: what the container has written."""
+        ...
+
     async def mount(self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False) -> str:
         """Mount layers (lowest first) under a private writable layer; returns the mount point. Idempotent."""
         ...

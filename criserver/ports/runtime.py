@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Runtime(Protocol):
 
     async def delete(self, handler: str, container_id: str) -> None:
         """Delete with force what the runtime knows of the container, cgroup included. Unknown ids are fine."""
+        ...
+
+    async def update(self, handler: str, container_id: str, limits: Mapping[str, Any]) -> None:
+        """Set limits (OCI linux.resources) of a container that lives; RuntimeFailed carries the runtime's words."""
         ...
 
     async def version(self) -> str:

@@ -85,7 +85,7 @@ def rootfs_propagation(mounts: Iterable[Mount]) -> str:
 
 def _access(mount: Mount, host: HostFacts, path: str) -> list[str]:
     if mount.image is not None:
-        return ["ro"]
+        return ["ro", "nosuid", "nodev", "noexec"]  # as KEP-4639 has it; mount_options come after, and may say exec
     if not mount.recursive_read_only:
         return ["ro"] if mount.readonly else ["rw"]
     if not mount.readonly:

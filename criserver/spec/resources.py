@@ -6,6 +6,7 @@ The runtime turns shares and limits into the files of its cgroup version; what o
 from __future__ import annotations
 
 import re
+from dataclasses import fields, replace
 from typing import Any
 
 from criserver.errors import FailedPrecondition, InvalidArgument
@@ -17,6 +18,7 @@ _CPUS = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*")
 _PAGE_SIZE = re.compile("[1-9][0-9]*[KMG]B")
 _UNIFIED_KEY = re.compile(r"[a-z0-9_]+\.[A-Za-z0-9_.]+")
 _INT64_MAX = 2**63 - 1
+_PERIOD = 100_000  # microseconds: the kernel's default
 
 
 def resources(
@@ -35,6 +37,41 @@ def resources(
         "pids": {"limit": policy.pids_limit} if policy.pids_limit > 0 else {},
     }
     return {key: part for key, part in parts.items() if part}
+
+
+def merged(now: LinuxResources, asked: LinuxResources) -> LinuxResources:
+    """The limits after an update: what is asked for counts, the rest stays as it is.
+
+    A new memory limit without a word on swap allows none, as in create; oom_score_adj is of the creation alone.
+    """
+    names = {field.name for field in fields(asked)} - {"oom_score_adj", "unified", "hugepage_limits"}
+    changes = {name: getattr(asked, name) for name in names if getattr(asked, name)}
+    if asked.memory_limit_in_bytes:
+        changes["memory_swap_limit_in_bytes"] = asked.memory_swap_limit_in_bytes
+    pages = {limit.page_size: limit for limit in now.hugepage_limits}
+    pages |= {limit.page_size: limit for limit in asked.hugepage_limits if limit.limit or limit.page_size in pages}
+    return replace(now, **changes, unified={**now.unified, **asked.unified}, hugepage_limits=tuple(pages.values()))
+
+
+def together(limits: LinuxResources, overhead: LinuxResources) -> LinuxResources:
+    """Limits of a pod's cgroup: those of its containers and what the runtime takes on top.
+
+    What the containers have no limit of has none with the overhead either; a quota is counted in their period.
+    """
+    period, other = limits.cpu_period or _PERIOD, overhead.cpu_period or _PERIOD
+    return replace(
+        limits,
+        cpu_shares=_sum(limits.cpu_shares, overhead.cpu_shares),
+        cpu_quota=_sum(limits.cpu_quota, overhead.cpu_quota * period // other),
+        memory_limit_in_bytes=_sum(limits.memory_limit_in_bytes, overhead.memory_limit_in_bytes),
+        memory_swap_limit_in_bytes=_sum(
+            limits.memory_swap_limit_in_bytes, overhead.memory_swap_limit_in_bytes or overhead.memory_limit_in_bytes
+        ),
+    )
+
+
+def _sum(limit: int, more: int) -> int:
+    return limit + max(0, more) if limit > 0 else limit
 
 
 def _limits(part: dict[str, Any], *, update: bool) -> dict[str, Any]:

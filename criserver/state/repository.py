@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -27,9 +27,10 @@ class Repository(Generic[R]):
     kind: type[R]
 
     def __init__(self, database: Database) -> None:
-        """Load every row; those that do not decode go to `damaged` and are set aside by `quarantine`."""
+        """Load every row; those that do not decode go to `damaged` (id → why) and are set aside by `quarantine`."""
         self._database = database
         self._rows: dict[str, R] = {}
+        self._watcher: Callable[[R | None, R | None], None] | None = None
         self.damaged: dict[str, str] = {}
         for key, record in database.read(f"SELECT id, record FROM {self.table}"):
             try:
@@ -97,7 +98,7 @@ class Repository(Generic[R]):
         await self._database.write(transaction, lambda _: self._drop(record_id))
 
     async def quarantine(self) -> None:
-        """Move rows that did not decode to the `damaged` table: their names and things are free again."""
+        """Move rows in `damaged` to the table of that name: their names and things are free again."""
 
         def transaction(connection: sqlite3.Connection) -> None:
             for key, error in self.damaged.items():
@@ -107,7 +108,19 @@ class Repository(Generic[R]):
                 )
                 connection.execute(f"DELETE FROM {self.table} WHERE id = ?", (key,))
 
-        await self._database.write(transaction)
+        def then(_: None) -> None:
+            for key in self.damaged:
+                self._drop(key)
+
+        await self._database.write(transaction, then)
+
+    def watch(self, watcher: Callable[[R | None, R | None], None]) -> None:
+        """Call `watcher` with a record's old and new value after each commit that changes it, None where there is none.
+
+        It is called in the writer thread, so in the order of commits and before the next one, of whichever repository:
+        all rows are then as that commit left them. It must be quick and must not fail.
+        """
+        self._watcher = watcher
 
     def columns(self, record: R) -> dict[str, object]:
         """The row of a record, by column."""
@@ -118,7 +131,16 @@ class Repository(Generic[R]):
         raise NotImplementedError
 
     def _put(self, record: R) -> None:
-        self._rows[record.id] = record
+        self._set(record.id, record)
 
     def _drop(self, record_id: str) -> None:
-        self._rows.pop(record_id, None)
+        self._set(record_id, None)
+
+    def _set(self, record_id: str, record: R | None) -> None:
+        old = self._rows.get(record_id)
+        if record is not None:
+            self._rows[record_id] = record
+        elif old is not None:
+            del self._rows[record_id]
+        if self._watcher is not None:
+            self._watcher(old, record)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
 from tests.support import crictl as tools
+from tests.support import critest as suite
 from tests.support import registry as registries
 from tests.support.crictl import Crictl
+from tests.support.critest import Critest
+from tests.support.critest_images import push_all
 from tests.support.images import busybox_tree, image
 from tests.support.registry import Registry
 from tests.support.server import Client, Server
@@ -40,6 +43,14 @@ def pulling(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Map
     return {"registries_conf": str(registry.registries_conf(directory / "r.conf")), "policy": str(policy)}
 
 
+@pytest.fixture(scope="session")
+def critest(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Critest:
+    """critest, and everything that it pulls."""
+    if lacking := suite.missing():
+        pytest.skip(lacking)
+    return Critest.prepared(tmp_path_factory.mktemp("critest"), push_all(registry))
+
+
 CLAIMS: list[IO[bytes]] = []
 
 
@@ -57,10 +68,12 @@ def free_number() -> int:
 
 
 @contextlib.contextmanager
-def serving(base: Path, config: Mapping[str, Any], *, plugin: str = "bridge") -> Iterator[Server]:
+def serving(
+    base: Path, config: Mapping[str, Any], *, plugin: str = "bridge", wrapper: Sequence[str] = ()
+) -> Iterator[Server]:
     """A running server; at the end its pods are removed, and nothing may be left of them."""
     base.mkdir(exist_ok=True)
-    running = Server(base, free_number(), config, plugin=plugin)
+    running = Server(base, free_number(), config, plugin=plugin, wrapper=wrapper)
     try:
         running.start()
         yield running

@@ -51,6 +51,7 @@ class Node:
         config = pb.ContainerConfig(command=["sleep", "1000"], log_path="main.log")
         config.metadata.name = "main"
         config.image.image = IMAGE
+        config.mounts.add(container_path="/volume").image.image = IMAGE
         return config
 
     def pull(self, client: Client) -> str:

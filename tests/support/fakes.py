@@ -41,6 +41,7 @@ class World:
     slow: dict[str, asyncio.Event] = field(default_factory=dict)
     exits: dict[str, asyncio.Future[ExitRecord]] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
+    limits: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     async def call(self, method: str, key: str) -> None:
         """Note a call; hang or fail as told."""
@@ -92,6 +93,10 @@ class FakeRuntime(Fake):
 
     async def delete(self, handler: str, container_id: str) -> None:
         await self.world.call("Runtime.delete", container_id)
+
+    async def update(self, handler: str, container_id: str, limits: Mapping[str, Any]) -> None:
+        await self.world.call("Runtime.update", container_id)
+        self.world.limits[container_id] = limits
 
     async def version(self) -> str:
         return "1.1.5"
@@ -198,6 +203,10 @@ class FakeCgroups(Fake):
         await self.world.call("Cgroups.remove", path)
         self.world.things.discard(("cgroup", path))
 
+    async def limit(self, path: str, limits: Mapping[str, Any]) -> None:
+        await self.world.call("Cgroups.limit", path)
+        self.world.limits[path] = limits
+
     async def kill(self, path: str) -> None:
         await self.world.call("Cgroups.kill", path)
 
@@ -207,6 +216,9 @@ class FakeRootfs(Fake):
 
     def path(self, container_id: str) -> str:
         return f"/rootfs/{container_id}"
+
+    def writable(self, container_id: str) -> str:
+        return f"/written/{container_id}"
 
     async def mount(self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False) -> str:
         await self.world.call("Rootfs.mount", container_id)
@@ -222,6 +234,25 @@ class FakeRootfs(Fake):
 
     async def list(self) -> frozenset[str]:
         return self.world.of("rootfs")
+
+
+class FakeImageVolumes(Fake):
+    """Port ImageVolumes."""
+
+    async def mount(self, container_id: str, number: int, layers: tuple[int, ...]) -> str:
+        await self.world.call("ImageVolumes.mount", container_id)
+        self.world.things.add(("volumes", container_id))
+        return f"/volumes/{container_id}/{number}"
+
+    async def sub_path(self, volume: str, path: str) -> str:
+        return f"{volume}/{path}"
+
+    async def remove(self, container_id: str) -> None:
+        await self.world.call("ImageVolumes.remove", container_id)
+        self.world.things.discard(("volumes", container_id))
+
+    async def list(self) -> frozenset[str]:
+        return self.world.of("volumes")
 
 
 class FakeNetwork(Fake):
@@ -299,6 +330,9 @@ class FakeHost(Fake):
     async def read_in_root(self, root: str, path: str, limit: int) -> str:
         return ""
 
+    async def check_root(self, root: str) -> None:
+        pass
+
     async def mount_source(self, path: str) -> MountSource:
         return MountSource(path)
 
@@ -334,6 +368,7 @@ def powers(world: World) -> Powers:
         namespaces=FakeNamespaces(world),
         cgroups=FakeCgroups(world),
         rootfs=FakeRootfs(world),
+        image_volumes=FakeImageVolumes(world),
         network=FakeNetwork(world),
         pod_files=FakePodFiles(world),
         bundles=FakeBundles(world),

@@ -49,7 +49,8 @@ def conflist(name: str, bridge: str, subnet: str, ipam: Path, plugin: str = "bri
 class Server:
     """A server under `base`; `number` (0-99) makes its bridge and subnet its own.
 
-    `config` is laid over the configuration that the harness needs; `plugin` stands for the bridge plugin.
+    `config` is laid over the configuration that the harness needs; `plugin` stands for the bridge plugin; `wrapper` is
+    a command that ends by executing the server, which it is given as arguments.
     """
 
     base: Path
@@ -58,6 +59,7 @@ class Server:
     module: Sequence[str] = ("-m", "criserver")
     log_level: str = "debug"
     plugin: str = "bridge"
+    wrapper: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,8 +108,9 @@ class Server:
         if not self.conf_dir.exists():
             self.prepare()
         argv = [
-            sys.executable, *self.module, "serve", "--config", f"{self.base}/config.yaml", "--root", str(self.root),
-            "--state", str(self.state), "--listen", self.socket, "--log-level", self.log_level,
+            *self.wrapper, sys.executable, *self.module, "serve", "--config", f"{self.base}/config.yaml",
+            "--root", str(self.root), "--state", str(self.state), "--listen", self.socket,
+            "--log-level", self.log_level,
         ]  # fmt: skip
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -211,8 +214,10 @@ class Server:
         }
 
     def mounts(self) -> list[str]:
-        """Mount points below the server's directories."""
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        """Mount points below the server's directories, in its own mount namespace while it lives."""
+        alive = self.process is not None and self.process.poll() is None
+        owner = self.process.pid if self.process is not None and alive else "self"
+        lines = Path(f"/proc/{owner}/mountinfo").read_text().splitlines()
         return [line.split()[4] for line in lines if line.split()[4].startswith(str(self.base))]
 
     def processes(self) -> list[int]:

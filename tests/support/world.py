@@ -59,6 +59,13 @@ class House:
             self.undoers,
         )  # fmt: skip
 
+    async def close(self) -> None:
+        """End what still waits, and close the database."""
+        for future in self.world.exits.values():
+            future.cancel()
+        await self.tasks.drain(1)
+        self.database.close()
+
     def restarted(self) -> House:
         """What a new server finds after this one was killed."""
         self.database.close()

@@ -87,7 +87,9 @@ def container_status(row: Container) -> pb.ContainerStatus:
         message=row.message,
         labels=config.labels,
         annotations=config.annotations,
-        mounts=[mounts.mount_pb(mount) for mount in config.mounts],
+        mounts=[
+            mounts.mount_pb(mount, row.image_volumes.get(mount.container_path, "")) for mount in config.mounts
+        ],
         log_path=row.log_path,
         resources=pb.ContainerResources(linux=resources.linux_resources_pb(row.resources)),
         image_id=row.image_id,

@@ -43,8 +43,8 @@ def mount(given: pb.Mount) -> Mount:
     )
 
 
-def mount_pb(given: Mount) -> pb.Mount:
-    """A mount of a container's status; an image comes back with the digest in its image_ref where that is known."""
+def mount_pb(given: Mount, image_ref: str = "") -> pb.Mount:
+    """A mount of a container's status; `image_ref` is the digest of the image that an image volume shows."""
     result = pb.Mount(
         container_path=given.container_path,
         host_path=given.host_path,
@@ -59,6 +59,7 @@ def mount_pb(given: Mount) -> pb.Mount:
     )
     if given.image is not None:
         result.image.CopyFrom(image_spec_pb(given.image))
+        result.image.image_ref = image_ref or given.image.image_ref
     return result
 
 

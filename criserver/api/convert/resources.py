@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from criserver.api.convert import fields
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
@@ -47,3 +50,8 @@ def linux_resources_pb(given: LinuxResources) -> pb.LinuxContainerResources:
         hugepage_limits=[pb.HugepageLimit(page_size=h.page_size, limit=h.limit) for h in given.hugepage_limits],
         unified=given.unified,
     )
+
+
+def linux_resources_info(given: LinuxResources | None) -> dict[str, Any] | None:
+    """The limits that are there, ready for JSON, by their names in the CRI; None stays None."""
+    return None if given is None else {name: value for name, value in asdict(given).items() if value}

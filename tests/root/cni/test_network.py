@@ -205,7 +205,7 @@ async def test_a_hanging_plugin_is_killed_named_and_undone(
 async def test_a_cancelled_add_leaves_nothing(host: Host, bin_dir: Path, pod: Attachment, slow: Path) -> None:
     network = host.network(host.config({"type": "slow"}), bin_dir, slow)
     task = asyncio.get_running_loop().create_task(network.add(pod))
-    while not running(slow):  # noqa: ASYNC110 - the plugin says so
+    while not running(slow):  # the plugin says so
         await asyncio.sleep(0.01)
     assert len(host.leased()) == 1
     task.cancel()

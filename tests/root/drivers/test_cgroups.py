@@ -94,3 +94,34 @@ def test_systemd_where_it_does_not_run() -> None:
         pytest.skip("systemd runs here")
     with pytest.raises(FailedPrecondition, match="systemd does not run here"):
         open_cgroups("systemd")
+
+
+def limit(parent: str, controller: str, name: str) -> str:
+    (hierarchy,) = [each for each in cgroupfs.hierarchies() if controller in each.controllers]
+    with open(f"{hierarchy.directory(parent)}/{name}", encoding="ascii") as file:
+        return file.read().strip()
+
+
+V1 = any(each.version == 1 and "cpu" in each.controllers for each in cgroupfs.hierarchies())
+SHARES, QUOTA, MEMORY = (
+    ("cpu.shares", "cpu.cfs_quota_us", "memory.limit_in_bytes") if V1 else ("cpu.weight", "cpu.max", "memory.max")
+)
+
+
+async def test_limits_of_a_pod_cgroup(driver: CgroupfsDriver, parent: str) -> None:
+    await driver.ensure(parent)
+    await driver.limit(parent, {"cpu": {"quota": 20000, "period": 100000}, "memory": {"limit": 64 << 20}})
+    assert limit(parent, "cpu", QUOTA).split()[0] == "20000"
+    assert limit(parent, "memory", MEMORY) == str(64 << 20)
+    await driver.limit(parent, {"cpu": {"quota": -1}})
+    assert limit(parent, "cpu", QUOTA).split()[0] in ("-1", "max")
+    assert limit(parent, "memory", MEMORY) == str(64 << 20), "what is not asked for stays"
+
+
+async def test_limits_are_set_all_or_none(driver: CgroupfsDriver, parent: str) -> None:
+    await driver.ensure(parent)
+    before = [limit(parent, "cpu", SHARES), limit(parent, "memory", MEMORY)]
+    wrong = {"cpu": {"shares": 333, "cpus": "9999"}, "memory": {"limit": 64 << 20}}
+    with pytest.raises(FailedPrecondition, match=r"does not take its limits: .*'9999'"):
+        await driver.limit(parent, wrong)
+    assert [limit(parent, "cpu", SHARES), limit(parent, "memory", MEMORY)] == before

@@ -44,7 +44,7 @@ def number_in(path: Path) -> int:
 
 
 async def written(path: Path) -> int:
-    while not number_in(path):  # noqa: ASYNC110 - another process writes it
+    while not number_in(path):  # another process writes it
         await asyncio.sleep(0.01)
     return number_in(path)
 
@@ -156,7 +156,7 @@ async def test_an_unkillable_program_does_not_hang_its_caller(monkeypatch: pytes
     completed = await sh(f"echo $$ > {tmp_path}/self; sleep 0.4", timeout=0.1)
     assert completed.timed_out
     pid = await written(tmp_path / "self")
-    while alive(pid):  # noqa: ASYNC110 - it is still collected when it ends at last
+    while alive(pid):  # it is still collected when it ends at last
         await asyncio.sleep(0.02)
 
 

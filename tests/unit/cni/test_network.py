@@ -302,7 +302,7 @@ async def test_gc_waits_for_an_add_and_holds_up_the_next(bench: Bench) -> None:
     bench.fake.answers |= {("one", command): slow for command in ("ADD", "GC")}
     loop = asyncio.get_running_loop()
     first = loop.create_task(network.add(attachment()))
-    while not order:  # noqa: ASYNC110 - the plugin says so
+    while not order:  # the plugin says so
         await asyncio.sleep(0.001)
     collect = loop.create_task(network.gc({("c1", "eth0"), ("c2", "eth0")}))
     await asyncio.sleep(0)

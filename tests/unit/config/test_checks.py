@@ -10,6 +10,7 @@ from criserver.config.schema import (
     MetricsConfig,
     NetworkConfig,
     RuntimeConfig,
+    StatsConfig,
     StreamingConfig,
 )
 
@@ -47,7 +48,12 @@ def test_the_defaults_have_no_fault() -> None:
         ("runtime.handlers", Config(runtime=RuntimeConfig(handlers={"runc": Handler(), "a/b": Handler()}))),
         ("streaming.address", Config(streaming=StreamingConfig(address="localhost"))),
         ("streaming.port", Config(streaming=StreamingConfig(port=65536))),
+        ("streaming.tls_key", Config(streaming=StreamingConfig(tls_cert="/c.pem"))),
+        ("streaming.tls_cert", Config(streaming=StreamingConfig(tls_key="/k.pem"))),
+        ("streaming.tls_cert", Config(streaming=StreamingConfig(tls_cert="c.pem", tls_key="/k.pem"))),
         ("metrics.port", Config(metrics=MetricsConfig(port=-1))),
+        ("stats.collection_period", Config(stats=StatsConfig(collection_period=-1))),
+        ("stats.collection_period", Config(stats=StatsConfig(collection_period=float("nan")))),
     ],
 )
 def test_a_fault_names_its_key(key: str, config: Config) -> None:

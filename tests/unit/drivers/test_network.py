@@ -197,6 +197,15 @@ async def test_garbage_is_what_no_sandbox_claims(node: Node) -> None:
     assert len(node.cached()) == 1
 
 
+@pytest.mark.parametrize("netns", [NETNS, "/proc/self/fd/none"])
+async def test_garbage_is_given_back_through_its_namespace_as_long_as_that_is_there(node: Node, netns: str) -> None:
+    node.install("net")
+    driver = node.driver()
+    await driver.add("s1", POD, netns)
+    await driver.gc(frozenset())
+    assert ("CNI_NETNS=" + (NETNS if netns == NETNS else "")) in (node.notes / "DEL.env").read_text().splitlines()
+
+
 async def test_garbage_collection_goes_on_to_the_end(node: Node) -> None:
     node.install("net")
     driver = node.driver()

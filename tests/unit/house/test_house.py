@@ -35,31 +35,10 @@ FORKS = {
 }
 
 # Modules without a test of their own name, and where they are tested instead.
-THROUGH_THE_SOCKET = "tests/client asks a running server for it"
-WITH_THE_LIFECYCLES = "tests/unit/lifecycle: test_pods, test_containers and test_recovery run whole lifecycles over it"
+WHOLE_SERVER = "nothing but joining and order: tests/client starts and kills whole servers"
 UNTESTED: dict[str, str] = {
-    "criserver/api/containers.py": THROUGH_THE_SOCKET,
-    "criserver/api/delivery.py": THROUGH_THE_SOCKET,
-    "criserver/api/interceptor.py": THROUGH_THE_SOCKET,
-    "criserver/api/node.py": THROUGH_THE_SOCKET,
-    "criserver/api/pods.py": THROUGH_THE_SOCKET,
-    "criserver/api/service.py": THROUGH_THE_SOCKET,
-    "criserver/api/status.py": THROUGH_THE_SOCKET,
-    "criserver/app.py": THROUGH_THE_SOCKET,
-    "criserver/wiring.py": THROUGH_THE_SOCKET,
-    "criserver/lifecycle/building.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/container_steps.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/deliveries.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/exits.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/forward.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/gc.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/locks.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/operations.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/pod_steps.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/tasks.py": WITH_THE_LIFECYCLES,
-    "criserver/lifecycle/undo.py": WITH_THE_LIFECYCLES,
-    "criserver/model/sandbox.py": WITH_THE_LIFECYCLES,
-    "criserver/model/transitions.py": WITH_THE_LIFECYCLES,
+    "criserver/app.py": WHOLE_SERVER,
+    "criserver/wiring.py": WHOLE_SERVER,
 }
 
 

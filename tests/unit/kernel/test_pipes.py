@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 
-from criserver.kernel.pipes import Sink
+from criserver.kernel.pipes import Sink, stdio_pipe
 
 
 async def test_keeps_the_limit_and_reads_on() -> None:
@@ -46,3 +47,19 @@ async def test_attached_after_close_has_ended() -> None:
     os.close(sink.open())
     sink.close()
     assert sink.attach(asyncio.get_running_loop()).done()
+
+
+def test_stdio_pipes_are_large_and_only_ours_does_not_block() -> None:
+    for writes in (True, False):
+        ours, theirs = stdio_pipe(writes=writes, size=256 << 10)
+        try:
+            assert not os.get_blocking(ours)
+            assert os.get_blocking(theirs)
+            assert not os.get_inheritable(ours)
+            reader, writer = (ours, theirs) if writes else (theirs, ours)
+            os.write(writer, b"x")
+            assert os.read(reader, 10) == b"x"
+            assert fcntl.fcntl(ours, fcntl.F_GETPIPE_SZ) in (256 << 10, 64 << 10, 8 << 10, 4 << 10)
+        finally:
+            os.close(ours)
+            os.close(theirs)

@@ -11,8 +11,4 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     """A fresh server over fakes."""
     made = House(tmp_path)
     yield made
-    for future in made.world.exits.values():
-        if not future.done():
-            future.cancel()
-    await made.tasks.drain(1)
-    made.database.close()
+    await made.close()

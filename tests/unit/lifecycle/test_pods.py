@@ -82,6 +82,14 @@ async def test_a_result_that_nobody_read_is_given_to_the_retry(house: House) -> 
     assert await house.pods.run(pod(), "") == row.id
 
 
+async def test_a_result_under_another_runtime_or_configuration_is_not_what_was_asked(house: House) -> None:
+    sandbox_id = await house.pods.run(pod(), "")
+    for config, handler in ((pod(), "crun"), (pod(hostname="other"), "")):
+        with pytest.raises(AlreadyExists, match=sandbox_id):
+            await house.pods.run(config, handler)
+    assert await house.pods.run(pod(), "runc") == sandbox_id, "the default handler by its name"
+
+
 async def test_a_name_whose_id_was_read_is_taken(house: House) -> None:
     sandbox_id = await house.pods.run(pod(), "")
     house.pods.delivered(sandbox_id)

@@ -113,3 +113,38 @@ async def test_a_damaged_row_is_set_aside_and_what_it_had_is_given_back(house: H
     await again.pods.run(pod(), "")
     again.database.close()
     house.__post_init__()
+
+
+async def test_containers_of_a_damaged_pod_go_with_it(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox_id, container_id = await house.running()
+    kept = await house.pods.run(pod("kept"), "")
+    await house.database.write(
+        lambda connection: connection.execute("UPDATE sandboxes SET record = x'7b' WHERE id = ?", (sandbox_id,))
+    )
+    again = house.restarted()
+    await again.recovery.run()
+    await again.garbage.run()
+    assert [row.id for row in again.sandboxes] == [kept] and len(again.containers) == 0
+    assert {key for (key,) in again.database.read("SELECT id FROM damaged")} == {sandbox_id, container_id}
+    assert again.recovery.image_holders() == ()
+    assert ("Monitors.kill_all", container_id) in house.world.calls
+    assert not [thing for thing in house.world.things if sandbox_id in thing[1] or container_id in thing[1]]
+    assert f"container {container_id} is set aside: its pod sandbox {sandbox_id} is damaged" in caplog.text
+    third = again.restarted()
+    await third.recovery.run()
+    assert [row.id for row in third.sandboxes] == [kept]
+    third.database.close()
+    house.__post_init__()
+
+
+async def test_a_damaged_container_goes_alone(house: House) -> None:
+    sandbox_id, container_id = await house.running()
+    await house.database.write(lambda connection: connection.execute("UPDATE containers SET record = x'7b'"))
+    again = house.restarted()
+    await again.recovery.run()
+    await again.garbage.run()
+    assert [row.id for row in again.sandboxes] == [sandbox_id] and len(again.containers) == 0
+    assert ("Monitors.kill_all", container_id) in house.world.calls and not house.world.of("monitor")
+    await again.lives.create(sandbox_id, container())
+    await again.close()
+    house.__post_init__()

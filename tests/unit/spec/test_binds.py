@@ -26,7 +26,7 @@ def options(mount: Mount, source: SourcePropagation = PRIVATE, host: HostFacts |
         (Mount("/a", "/s", readonly=True, recursive_read_only=True), PRIVATE, ["rbind", "rprivate", "ro", "rro"]),
         (Mount("/a", "/s", propagation=Propagation.HOST_TO_CONTAINER), SLAVE, ["rbind", "rslave", "rw"]),
         (Mount("/a", "/s", propagation=Propagation.BIDIRECTIONAL), SHARED, ["rbind", "rshared", "rw"]),
-        (Mount("/a", image=ImageSpec("i")), PRIVATE, ["rbind", "rprivate", "ro"]),
+        (Mount("/a", image=ImageSpec("i")), PRIVATE, ["rbind", "rprivate", "ro", "nosuid", "nodev", "noexec"]),
         (Mount("/a", "/s", mount_options=("noexec", "nodev")), PRIVATE, ["rbind", "rprivate", "rw", "noexec", "nodev"]),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.model.resources import HugepageLimit, LinuxResources
 from criserver.spec import HostFacts, Policy
-from criserver.spec.resources import resources
+from criserver.spec.resources import merged, resources, together
 
 PAGES = HostFacts(hugepage_sizes=frozenset({"2MB", "1GB"}))
 
@@ -115,3 +115,31 @@ def test_unified_keys_are_files_of_controllers(key: str) -> None:
 def test_refusals(wanted: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=f"resources.{next(reversed(wanted))}"):
         made(PAGES, **wanted)
+
+
+def test_an_update_changes_what_it_asks_for() -> None:
+    now = LinuxResources(cpu_shares=5, cpu_quota=2000, memory_limit_in_bytes=10, memory_swap_limit_in_bytes=20,
+                         oom_score_adj=3, unified={"a.b": "1", "c.d": "2"})  # fmt: skip
+    asked = LinuxResources(cpu_quota=-1, oom_score_adj=900, cpuset_cpus="0", unified={"c.d": "3"})
+    assert merged(now, asked) == LinuxResources(
+        cpu_shares=5, cpu_quota=-1, cpuset_cpus="0", memory_limit_in_bytes=10, memory_swap_limit_in_bytes=20,
+        oom_score_adj=3, unified={"a.b": "1", "c.d": "3"},
+    )  # fmt: skip
+    raised = merged(now, LinuxResources(memory_limit_in_bytes=30))
+    assert (raised.memory_limit_in_bytes, raised.memory_swap_limit_in_bytes) == (30, 0), "the old swap limit is below"
+
+
+def test_huge_pages_of_an_update() -> None:
+    now = LinuxResources(hugepage_limits=(HugepageLimit("2MB", 4),))
+    kubelet = (HugepageLimit("2MB", 4), HugepageLimit("1GB", 0))
+    assert merged(now, LinuxResources(hugepage_limits=kubelet)) == now
+    assert merged(now, LinuxResources(hugepage_limits=(HugepageLimit("2MB", 0),))) != now
+
+
+def test_a_pod_is_its_containers_and_the_overhead() -> None:
+    limits = LinuxResources(cpu_shares=100, cpu_period=50000, cpu_quota=25000, memory_limit_in_bytes=10)
+    overhead = LinuxResources(cpu_shares=2, cpu_quota=10000, memory_limit_in_bytes=5)
+    assert together(limits, overhead) == LinuxResources(
+        cpu_shares=102, cpu_period=50000, cpu_quota=30000, memory_limit_in_bytes=15
+    )
+    assert together(LinuxResources(cpu_quota=-1), overhead) == LinuxResources(cpu_quota=-1), "no limit stays none"

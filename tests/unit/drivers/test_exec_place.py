@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from criserver.drivers.execs import cgroup_flag, exec_hierarchy
+from criserver.drivers.exec_place import cgroup_flag, exec_hierarchy
 from criserver.kernel.cgroupfs import Hierarchy
 
 MEMORY = Hierarchy("/sys/fs/cgroup/memory", 1, frozenset({"memory"}))

@@ -1,0 +1,94 @@
+"""Image volumes as read-only mounts (port `ImageVolumes`) at <state>/volumes/<container id>/<number>.
+
+One layer is bound, several are an overlay without anything writable; no file of an image is copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from criserver.drivers.overlay import MAX_LAYERS, mount_options
+from criserver.errors import FailedPrecondition, Internal, InvalidArgument
+from criserver.kernel import mount, namespaces
+from criserver.kernel.fds import open_in_root
+from criserver.kernel.offload import offload
+
+_READ_ONLY = mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV
+
+
+class ImageVolumesDriver:
+    """Image volumes of this server's containers."""
+
+    def __init__(self, root: str, state: str) -> None:
+        """`root` and `state` are the server's directories."""
+        self._layers = os.path.join(os.path.realpath(root), "layers")
+        self._volumes = os.path.join(os.path.realpath(state), "volumes")
+
+    async def mount(self, container_id: str, number: int, layers: tuple[int, ...]) -> str:
+        """Mount layers (lowest first) read-only; FailedPrecondition when one is missing or there are too many."""
+        return await offload(self._mount, container_id, number, layers)
+
+    async def sub_path(self, volume: str, path: str) -> str:
+        """The host path of `path` inside a mounted volume, links resolved within it."""
+        return await offload(_inside, volume, path)
+
+    async def remove(self, container_id: str) -> None:
+        """Unmount every volume of the container. Idempotent."""
+        await offload(self._remove, container_id)
+
+    async def list(self) -> frozenset[str]:
+        """Ids of containers that have volumes."""
+        return frozenset(await offload(_names, self._volumes))
+
+    def _mount(self, container_id: str, number: int, layers: tuple[int, ...]) -> str:
+        if len(layers) > MAX_LAYERS:
+            raise FailedPrecondition(f"image volume has {len(layers)} layers; overlayfs takes {MAX_LAYERS}: squash it")
+        own = f"{self._volumes}/{container_id}"
+        target = f"{own}/{number}"
+        os.makedirs(own, mode=0o700, exist_ok=True)
+        os.mkdir(target, 0o755)
+        try:
+            if len(layers) == 1:
+                mount.bind(f"{self._layers}/{layers[0]}", target)
+                mount.mount("", target, "", mount.MS_REMOUNT | mount.MS_BIND | _READ_ONLY)
+            elif layers:
+                options = mount_options([str(layer) for layer in reversed(layers)], "", volatile=False)
+                # Relative names keep the options short, whatever the server's root directory is.
+                namespaces.in_directory(
+                    self._layers, lambda: mount.mount("overlay", target, "overlay", _READ_ONLY, options)
+                )
+        except OSError as error:
+            raise FailedPrecondition(f"cannot mount an image volume of container {container_id}: {error}") from error
+        return target
+
+    def _remove(self, container_id: str) -> None:
+        own = f"{self._volumes}/{container_id}"
+        for name in _names(own):
+            try:
+                mount.unmount(f"{own}/{name}")
+                os.rmdir(f"{own}/{name}")
+            except OSError as error:
+                raise Internal(f"cannot unmount image volume {name} of container {container_id}: {error}") from error
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(own)
+
+
+def _inside(volume: str, path: str) -> str:
+    try:
+        fd = open_in_root(volume, path, os.O_PATH)
+    except OSError as error:
+        raise InvalidArgument(
+            f"ImageVolumeMountFailed: image_sub_path {path!r}: {error.strerror}; give a path that the image has"
+        ) from error
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,1 @@
+"""Readings of what pods use (port `Stats`): pure parsing in `cgroup`, `network` and `limits`, reading in the others."""

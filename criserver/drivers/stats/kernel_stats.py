@@ -1,0 +1,108 @@
+"""The driver of port `Stats`: which files are read of which hierarchy, and in which thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from criserver.drivers import cgroup_names
+from criserver.drivers.stats import cgroup, disk, network, tasks
+from criserver.errors import CriError
+from criserver.kernel.cgroupfs import Hierarchy
+from criserver.kernel.namespaces import inside_each
+from criserver.kernel.offload import Pool, offload
+from criserver.model.stats import CgroupUsage, DiskUsage, NetworkUsage, TaskUsage
+
+T = TypeVar("T")
+Plan = Sequence[tuple[Hierarchy, Sequence[str]]]
+
+_READ_LIMIT = 64 << 10  # bytes of a file: the longest, memory.stat and io.stat, stay far below it
+
+# One walk at a time: a tree of a million files must not keep everybody else's threads.
+_walks = Pool("disk usage", 1)
+
+
+class KernelStats:
+    """Reads cgroup files, /proc and writable layers."""
+
+    def __init__(self, hierarchies: Sequence[Hierarchy], huge_page_sizes: Iterable[str] = ()) -> None:
+        """`hierarchies` are those of the host, `huge_page_sizes` as cgroup files name them ("2MB")."""
+        sizes = tuple(huge_page_sizes)
+        self._basic, self._detailed = (
+            [
+                (each, cgroup.names(each.version, each.controllers, detailed=detailed, huge_page_sizes=sizes))
+                for each in hierarchies
+            ]
+            for detailed in (False, True)
+        )
+        self._processes = next((each for each in hierarchies if "pids" in each.controllers), None)
+
+    async def cgroups(self, names: Collection[str], *, detailed: bool) -> Mapping[str, CgroupUsage]:
+        """Usage by cgroup, in one thread for all."""
+        reading = self._detailed if detailed else self._basic
+        return await offload(_each, names, lambda name: _cgroup(reading, cgroup_names.directory(name)))
+
+    async def networks(self, namespaces: Collection[str]) -> Mapping[str, NetworkUsage]:
+        """Traffic by namespace; a throw-away thread goes through all of them."""
+        return await offload(inside_each, namespaces, _interfaces)
+
+    async def disk(self, directory: str) -> DiskUsage | None:
+        """What the tree takes on disk, after the walks that were asked for before."""
+        return await _walks(disk.measure, directory, time.time_ns())
+
+    async def tasks(self, names: Collection[str], *, detailed: bool) -> Mapping[str, TaskUsage]:
+        """Processes by cgroup, in one thread for all."""
+        return await offload(_each, names, lambda name: self._tasks(cgroup_names.directory(name), detailed))
+
+    def _tasks(self, name: str, detailed: bool) -> TaskUsage | None:
+        if self._processes is None:
+            return None
+        return tasks.look(self._processes, name, time.time_ns(), detailed=detailed)
+
+
+def _each(names: Collection[str], read: Callable[[str], T | None]) -> dict[str, T]:
+    """Readings by name, without those that fail: one container that vanishes must not fail the others."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(OSError, CriError):
+            if (reading := read(name)) is not None:
+                found[name] = reading
+    return found
+
+
+def _cgroup(reading: Plan, name: str) -> CgroupUsage | None:
+    files: dict[str, str] = {}
+    for hierarchy, wanted in reading:
+        if not wanted:
+            continue
+        try:
+            directory = os.open(hierarchy.directory(name), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            files |= {file: text for file in wanted if (text := _read(directory, file))}
+        finally:
+            os.close(directory)
+    return cgroup.usage(files, time.time_ns(), disk.device_name) if files else None
+
+
+def _read(directory: int, name: str) -> str:
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, _READ_LIMIT).decode("ascii", "replace")
+    except OSError:
+        return ""  # ENODEV once the cgroup is gone, EOPNOTSUPP where PSI is switched off
+    finally:
+        os.close(fd)
+
+
+def _interfaces() -> NetworkUsage:
+    """Of the network namespace that this thread is in."""
+    with open("/proc/thread-self/net/dev", encoding="utf-8", errors="replace") as file:
+        return NetworkUsage(time.time_ns(), network.interfaces(file.read()))

@@ -1,0 +1,200 @@
+"""GetContainerEvents against a running server: order, completeness after a snapshot, what becomes of listeners."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+
+from criserver.api.pb import api_pb2 as pb
+from tests.client.conftest import serving
+from tests.support import cri
+from tests.support.server import Client, Server
+from tests.support.streams import open_stream
+
+CREATED, STARTED = pb.ContainerEventType.CONTAINER_CREATED_EVENT, pb.ContainerEventType.CONTAINER_STARTED_EVENT
+STOPPED, DELETED = pb.ContainerEventType.CONTAINER_STOPPED_EVENT, pb.ContainerEventType.CONTAINER_DELETED_EVENT
+Event = pb.ContainerEventResponse
+
+
+class Listener:
+    """Takes events in a thread of its own, from the moment that it is made."""
+
+    def __init__(self, server: Server) -> None:
+        self.events: list[Event] = []
+        self.error: grpc.RpcError | None = None
+        self._stream = open_stream(server.socket, "GetContainerEvents", pb.GetEventsRequest(), "ContainerEventResponse")
+        self._call = self._stream.__enter__()
+        self._call.initial_metadata()  # has come: everything from now on is heard
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+
+    def _take(self) -> None:
+        try:
+            for event in self._call:
+                self.events.append(event)
+        except grpc.RpcError as error:
+            self.error = error
+
+    def until(self, subject: str, kind: int) -> list[Event]:
+        """All events so far, once that one has come."""
+        deadline = time.monotonic() + 30
+        while not any(each.container_id == subject and each.container_event_type == kind for each in self.events):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return list(self.events)
+
+    def wait(self) -> None:
+        """Wait for the server to end the stream."""
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def close(self) -> None:
+        self._stream.__exit__(None, None, None)
+        self._thread.join(30)
+
+
+@pytest.fixture
+def listener(server: Server) -> Iterator[Listener]:
+    made = Listener(server)
+    yield made
+    made.close()
+
+
+def live(client: Client, name: str, logs: Path) -> tuple[str, str]:
+    """The whole life of a pod; its id and its container's."""
+    config = cri.pod_config(name, logs)
+    pod = cri.run(client, config)
+    container = cri.create(client, pod, cri.container_config("main", "sleep", "1000"), config)
+    cri.start(client, container)
+    client("StopContainer", pb.StopContainerRequest(container_id=container, timeout=0))
+    client("RemoveContainer", pb.RemoveContainerRequest(container_id=container))
+    client("StopPodSandbox", pb.StopPodSandboxRequest(pod_sandbox_id=pod))
+    client("RemovePodSandbox", pb.RemovePodSandboxRequest(pod_sandbox_id=pod))
+    return pod, container
+
+
+def test_the_life_of_a_pod(client: Client, listener: Listener, logs: Path) -> None:
+    cri.pull(client)
+    pod, container = live(client, "life", logs)
+    told = listener.until(pod, DELETED)
+    assert [(each.container_event_type, each.container_id) for each in told] == [
+        (CREATED, pod), (STARTED, pod), (CREATED, container), (STARTED, container), (STOPPED, container),
+        (DELETED, container), (STOPPED, pod), (DELETED, pod),
+    ]  # fmt: skip
+    states = [[status.state for status in each.containers_statuses] for each in told]
+    running, exited = pb.ContainerState.CONTAINER_RUNNING, pb.ContainerState.CONTAINER_EXITED
+    assert states == [[], [], [pb.ContainerState.CONTAINER_CREATED], [running], [exited], [], [], []]
+    ended = told[4].containers_statuses[0]
+    assert (ended.exit_code, ended.metadata.name) == (137, "main")
+    assert 0 < ended.started_at <= ended.finished_at
+    assert told[1].pod_sandbox_status.network.ip
+    assert told[6].pod_sandbox_status.state == pb.PodSandboxState.SANDBOX_NOTREADY
+    assert not told[7].HasField("pod_sandbox_status")
+    assert all(one.created_at < other.created_at for one, other in pairwise(told))
+
+
+def test_what_an_event_says_is_what_a_status_asked_afterwards_says(
+    client: Client, listener: Listener, logs: Path
+) -> None:
+    cri.pull(client)
+    config = cri.pod_config("same", logs)
+    pod = cri.run(client, config)
+    container = cri.create(client, pod, cri.container_config("main", "sh", "-c", "exit 7"), config)
+    cri.start(client, container)
+    (event,) = [
+        each for each in listener.until(container, STOPPED)
+        if each.container_event_type == STOPPED and each.container_id == container
+    ]  # fmt: skip
+    assert event.containers_statuses[0] == cri.status(client, container)
+    assert event.containers_statuses[0].exit_code == 7
+    status = client("PodSandboxStatus", pb.PodSandboxStatusRequest(pod_sandbox_id=pod)).status
+    assert event.pod_sandbox_status == status
+    cri.remove_pod(client, pod)
+
+
+def test_nothing_is_lost_or_out_of_order_under_churn_with_reconnects(server: Server, logs: Path) -> None:
+    with server.client() as client:
+        cri.pull(client)
+        done = threading.Event()
+        states: list[dict[str, Any]] = []
+        heard: list[list[Event]] = []
+
+        def follow() -> None:
+            """As a kubelet: listen, take the lists, apply events; after a while hang up and begin again."""
+            while not done.is_set():
+                following = Listener(server)
+                state = {each.id: each.state for each in cri.containers(client)}
+                done.wait(1.0)
+                following.close()
+                heard.append(following.events)
+                for event in following.events:
+                    state.pop(event.container_id, None)
+                    state.update({status.id: status.state for status in event.containers_statuses})
+                states.append(state)
+
+        follower = threading.Thread(target=follow)
+        follower.start()
+        witness = Listener(server)
+        with ThreadPoolExecutor(6) as threads:
+            lives = list(threads.map(lambda number: live(client, f"churn-{number}", logs), range(24)))
+        witness.until(lives[-1][0], DELETED)
+        time.sleep(0.5)
+        done.set()
+        follower.join(30)
+        witness.close()
+
+    assert len(heard) > 2
+    assert states[-1] == {}, "after the last event nothing is left, as the lists say"
+    told: dict[str, list[int]] = defaultdict(list)
+    for event in witness.events:
+        told[event.container_id].append(event.container_event_type)
+    for pod, container in lives:
+        assert told[pod] == [CREATED, STARTED, STOPPED, DELETED]
+        assert told[container] == [CREATED, STARTED, STOPPED, DELETED]
+    for events in (witness.events, *heard):
+        assert all(one.created_at < other.created_at for one, other in pairwise(events))
+
+
+def test_a_stop_of_the_server_ends_streams_and_says_so(base: Path, pulling: Mapping[str, str]) -> None:
+    with serving(base / "stopping", {"image": pulling}) as server:
+        listener = Listener(server)
+        health: list[int] = []
+        with grpc.insecure_channel(server.socket) as channel:
+            call: Any = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch",
+                request_serializer=StringValue.SerializeToString,
+                response_deserializer=Int32Value.FromString,
+            )(StringValue(value="runtime.v1.RuntimeService"), timeout=60)
+            health.append(next(call).value)
+            server.stop()
+            health += [answer.value for answer in call]
+        listener.wait()
+        assert listener.error is None
+        assert health == [1, 2]
+        assert server.process is not None
+        assert server.process.returncode == 0
+        server.start()
+
+
+def test_health(server: Server) -> None:
+    with grpc.insecure_channel(server.socket) as channel:
+        check: Any = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=StringValue.SerializeToString,
+            response_deserializer=Int32Value.FromString,
+        )
+        assert check(StringValue(), timeout=10).value == 1
+        assert check(StringValue(value="runtime.v1.ImageService"), timeout=10).value == 1
+        with pytest.raises(grpc.RpcError) as caught:
+            check(StringValue(value="none"), timeout=10)
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -1,0 +1,64 @@
+"""Image volumes as mounts: nothing is copied, nothing can be written, nothing is left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from criserver.drivers.image_volumes import ImageVolumesDriver
+from criserver.errors import FailedPrecondition, InvalidArgument
+from criserver.kernel import mount
+from criserver.ports.image_volumes import ImageVolumes
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> ImageVolumes:
+    for number, names in {1: ("a", "both"), 2: ("b", "both")}.items():
+        layer = tmp_path / "root/layers" / str(number)
+        layer.mkdir(parents=True)
+        for name in names:
+            (layer / name).write_text(f"layer {number}")
+    (tmp_path / "root/layers/1/out").symlink_to("../../../../../../../etc/passwd")
+    (tmp_path / "root/layers/1/in").symlink_to("/a")
+    (tmp_path / "state").mkdir()
+    return ImageVolumesDriver(str(tmp_path / "root"), str(tmp_path / "state"))
+
+
+def below(path: Path) -> list[str]:
+    return [each.target for each in mount.mounts() if each.target.startswith(str(path))]
+
+
+async def test_layers_become_one_tree(volumes: ImageVolumes, tmp_path: Path) -> None:
+    both = Path(await volumes.mount("c1", 0, (1, 2)))
+    one = Path(await volumes.mount("c1", 1, (1,)))
+    none = Path(await volumes.mount("c1", 2, ()))
+    assert (both / "a").read_text() == "layer 1" and (both / "both").read_text() == "layer 2"
+    assert (one / "both").read_text() == "layer 1" and list(none.iterdir()) == []
+    for path in (both, one):
+        with pytest.raises(OSError, match="Read-only file system"):
+            (path / "new").touch()
+    assert await volumes.list() == {"c1"}
+    for _ in range(2):
+        await volumes.remove("c1")
+    assert await volumes.list() == frozenset() and below(tmp_path) == []
+    assert (tmp_path / "root/layers/1/both").read_text() == "layer 1"
+
+
+async def test_what_cannot_be_mounted(volumes: ImageVolumes, tmp_path: Path) -> None:
+    with pytest.raises(FailedPrecondition, match="cannot mount an image volume of container c1"):
+        await volumes.mount("c1", 0, (1, 99))
+    with pytest.raises(FailedPrecondition, match="600 layers"):
+        await volumes.mount("c1", 1, tuple(range(600)))
+    await volumes.remove("c1")
+    assert os.listdir(tmp_path / "state/volumes") == []
+
+
+async def test_paths_inside(volumes: ImageVolumes) -> None:
+    volume = await volumes.mount("c1", 0, (1, 2))
+    assert await volumes.sub_path(volume, "in") == f"{volume}/a", "links are those of the image"
+    for path in ("absent", "out"):
+        with pytest.raises(InvalidArgument, match="^ImageVolumeMountFailed: image_sub_path"):
+            await volumes.sub_path(volume, path)
+    await volumes.remove("c1")

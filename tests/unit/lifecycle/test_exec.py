@@ -1,0 +1,64 @@
+"""ExecSync: only in what runs, as the container is, under its own runtime."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from criserver.errors import FailedPrecondition, InvalidArgument, NotFound
+from criserver.lifecycle.exec import OUTPUT_LIMIT, ExecService
+from criserver.ports.monitor import ExecResult
+from tests.support.fakes import FakeMonitors
+from tests.support.world import House, container, pod
+
+
+@pytest.fixture
+def execs(house: House) -> ExecService:
+    return ExecService(house.containers, house.powers)
+
+
+async def test_the_command_runs_as_the_container_does(
+    house: House, execs: ExecService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    async def exec_sync(_: Any, *args: Any, **more: Any) -> ExecResult:
+        asked.append((args, more))
+        return ExecResult(3, b"out", b"err")
+
+    monkeypatch.setattr(FakeMonitors, "exec_sync", exec_sync)
+    _, container_id = await house.running()
+    result = await execs.exec_sync(container_id[:12], ("cat", "/etc/hostname"), 1.5)
+    assert (result.exit_code, result.stdout, result.stderr) == (3, b"out", b"err")
+    ((found, command, process), more) = asked[0]
+    assert (found, command) == (container_id, ("/usr/sbin/runc",))
+    assert more == {"timeout": 1.5, "limit": OUTPUT_LIMIT}
+    own = (await house.powers.bundles.read(container_id))["process"]
+    document = json.loads(process)
+    assert document["args"] == ["cat", "/etc/hostname"] and document["terminal"] is False
+    assert {key: document[key] for key in ("user", "cwd", "env")} == {key: own[key] for key in ("user", "cwd", "env")}
+
+
+async def test_what_cannot_be_run(house: House, execs: ExecService) -> None:
+    sandbox_id, running = await house.running()
+    created = await house.lives.create(sandbox_id, container("other"))
+    with pytest.raises(InvalidArgument, match="cmd: empty"):
+        await execs.exec_sync(running, (), 0)
+    with pytest.raises(InvalidArgument, match="cmd"):
+        await execs.exec_sync(running, ("sh", "a\0b"), 0)
+    with pytest.raises(FailedPrecondition, match=f"container {created} is CREATED"):
+        await execs.exec_sync(created, ("true",), 0)
+    with pytest.raises(NotFound, match="nobody"):
+        await execs.exec_sync("nobody", ("true",), 0)
+
+
+async def test_nothing_runs_in_what_has_ended(house: House, execs: ExecService) -> None:
+    sandbox_id = await house.pods.run(pod(), "")
+    container_id = await house.lives.create(sandbox_id, container())
+    await house.lives.start(container_id)
+    house.world.exit(container_id, 0)
+    assert await house.exits.wait(container_id, 30)
+    with pytest.raises(FailedPrecondition, match="EXITED"):
+        await execs.exec_sync(container_id, ("true",), 0)
