@@ -77,6 +77,8 @@ from criserver.streaming.server import StreamingServer
 from criserver.streaming.tls import Certificate
 
 log = logging.getLogger(__name__)
+RUNTIME = pb.DESCRIPTOR.services_by_name["RuntimeService"]
+IMAGES = pb.DESCRIPTOR.services_by_name["ImageService"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,8 @@ async def build(config: Config, tasks: Tasks) -> Server:
     streams = StreamService(sandboxes, containers, powers, ContainerStreams(config.state, monitors.places))
     streaming = _streaming(config, streams, tasks)
     undoers = {**pod_undoers(powers), **container_undoers(powers)}
-    runtime_service = pb.DESCRIPTOR.services_by_name["RuntimeService"]
-    image_service = pb.DESCRIPTOR.services_by_name["ImageService"]
     events = Events(sandboxes, containers, powers.clock)
-    healthy = HealthHandlers((runtime_service.full_name, image_service.full_name))
+    healthy = HealthHandlers((RUNTIME.full_name, IMAGES.full_name))
 
     async def leave() -> None:
         """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
@@ -126,6 +126,16 @@ async def build(config: Config, tasks: Tasks) -> Server:
             await monitors.retire()
             await _removed(cgroups, _own_cgroup(config.state))
 
+    handlers = (
+        PodHandlers(pods, sandboxes),
+        ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
+        StreamHandlers(streaming),
+        ResourceHandlers(ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts)),
+        NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
+        StatsHandlers(stats, images.mountpoint),
+        EventHandlers(events),
+        MetricHandlers(stats, config.stats.metric_groups),
+    )
     return Server(
         database=database,
         tasks=tasks,
@@ -135,23 +145,12 @@ async def build(config: Config, tasks: Tasks) -> Server:
         hang_up=(events.close, healthy.stop),
         leave=leave,
         garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
-        services=(
-            service(
-                runtime_service,
-                PodHandlers(pods, sandboxes),
-                ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
-                StreamHandlers(streaming),
-                ResourceHandlers(ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts)),
-                NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
-                StatsHandlers(stats, images.mountpoint),
-                EventHandlers(events),
-                MetricHandlers(stats, config.stats.metric_groups),
-            ),
-            service(image_service, ImageHandlers(images)),
-            admin(AdminHandlers(images)),
-            health(healthy),
-        ),
+        services=(*_services(handlers, images), health(healthy)),
     )
+
+
+def _services(handlers: tuple[object, ...], images: ImageService) -> tuple[grpc.GenericRpcHandler, ...]:
+    return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images)), admin(AdminHandlers(images))
 
 
 def _streaming(config: Config, streams: StreamService, tasks: Tasks) -> StreamingServer:
