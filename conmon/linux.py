@@ -82,6 +82,20 @@ def set_name(name: str) -> None:
     os.close(fd)
 
 
+def set_arguments(text: bytes) -> None:
+    """Let /proc/PID/cmdline say *text* instead of how the process was started, in the memory that the kernel shows.
+
+    Whoever sees a process may read its command line (proc_pid_cmdline(5)); where that memory is, the fields arg_start
+    and arg_end of proc_pid_stat(5) tell.
+    """
+    fd = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    fields = os.read(fd, 4096).rpartition(b")")[2].split()
+    os.close(fd)
+    start, end = int(fields[45]), int(fields[46])
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, text, min(len(text), end - start - 1))
+
+
 def clone(arguments: bytes) -> int:
     """As fork(2), but with less written in the child: *arguments* are FORK or SHARE_FILES. Raises OSError.
 

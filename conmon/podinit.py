@@ -4,7 +4,7 @@ nothing else.
 Containers of the pod see this process, so it is worth nothing to them: an empty read-only root, no descriptor that
 leads anywhere, uid and gid 65535, no groups, no capabilities (bounding set included), no_new_privs, not dumpable (so
 ptrace and /proc/1/{root,exe,fd,environ,mem} need CAP_SYS_PTRACE in the host's user namespace), the zygote's fixed
-environment.
+environment, and a command line that tells of no path of the host.
 
 It reaps by ignoring SIGCHLD: the kernel then reaps every child and every orphan of the namespace itself (wait(2)), and
 no code of this process ever runs again. As PID 1 it is out of reach of every signal from inside its namespace, SIGKILL
@@ -108,6 +108,7 @@ def _fork_init() -> tuple[int, str]:
 def _harden(ready: int) -> None:
     """Become what the module's docstring says, write a zero byte to *ready*, and sleep for ever."""
     os.setsid()
+    linux.set_arguments(b"pod-init")
     _empty_root()
     null = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for fd in (0, 1, 2):

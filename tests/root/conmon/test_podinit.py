@@ -176,6 +176,10 @@ def test_it_is_what_it_says(pod: int, namespaces: dict[str, str]) -> None:
     assert os.readlink(f"/proc/{pod}/ns/pid") != os.readlink("/proc/self/ns/pid")
 
 
+def test_its_command_line_tells_nothing_of_the_host(pod: int) -> None:
+    assert inside(pod, lambda: Path("/proc/1/cmdline").read_text().rstrip("\0")) == "pod-init"
+
+
 async def test_killed_from_outside_it_ends_the_namespace(runc_world: Any, namespaces: dict[str, Any]) -> None:
     pid, _ = await runc_world.zygote.pod_init(PodInitSpec(id="pod", **namespaces))
     os.kill(pid, signal.SIGKILL)
