@@ -1,8 +1,8 @@
 """The daemon's side: ask the zygote for containers, execs and pod inits, and speak with monitors. asyncio, uvloop too.
 
-Everything is cancel-safe: a cancelled ``create_container``, ``exec`` or ``pod_init`` closes its connection, and the
-other side then undoes what it did. ``keep`` is what makes a created container independent of the connection it was
-asked on.
+Everything is cancel-safe: a cancelled ``create_container``, ``exec`` or ``pod_init`` gives its connection up, and the
+other side undoes what it did; ``create_container`` and ``exec`` end when it has. ``keep`` is what makes a created
+container independent of the connection it was asked on.
 """
 
 from __future__ import annotations
@@ -77,6 +77,9 @@ class Zygote:
             state = state_record(reply)
             # From the reply on nothing can be cancelled in between: no await before the container is ours.
             connection.post("keep")
+        except asyncio.CancelledError:
+            await connection.abandon()
+            raise
         finally:
             connection.close()
         return state, Monitor(spec.directory, spec.exit_path)
@@ -90,6 +93,9 @@ class Zygote:
         connection = await self._connect(session)
         try:
             reply, fds = await connection.request("exec", to_message(spec), stdio or ())
+        except asyncio.CancelledError:
+            await connection.abandon()
+            raise
         except BaseException:
             connection.close()
             raise

@@ -20,6 +20,9 @@ from conmon.peer import receive_fds
 from conmon.protocol import Message
 from conmon.starter import connect
 
+#: Seconds that the undo of a request may take: a creation's own limit and a little.
+UNDO_LIMIT = 12.0
+
 
 class ConnectionLost(ConmonError):
     """The other side went away before it answered: it was killed, or has ended."""
@@ -110,6 +113,19 @@ class Connection:
     async def wait_closed(self) -> None:
         """Return when the connection has ended."""
         await self._ended.wait()
+
+    async def abandon(self) -> None:
+        """Say that this client has given up, and close when the other side has undone what it did (or has not in
+        UNDO_LIMIT)."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+        try:
+            async with asyncio.timeout(UNDO_LIMIT):
+                await self.wait_closed()
+        except TimeoutError:
+            pass
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the socket; waiting requests get ConnectionLost. Fine to call twice."""

@@ -30,12 +30,7 @@ def run(connection: int, zygote_directory: str) -> int:
     """Greet the client on *connection*, read its CONTAINER request, serve it. Returns a READY of ``slots`` when the
     monitor may begin, 0 when there is nothing for it to do."""
     linux.set_name("conmon-create")
-    os.write(connection, protocol.hello("creation"))
-    sock = _socket.socket(fileno=connection)
-    packet, fds = receive_fds(sock, protocol.MAX_PACKET + 1)
-    sock.detach()
-    for fd in fds:
-        os.close(fd)
+    packet = _read_request(connection)
     message: protocol.Message = {}
     try:
         kind, payload = protocol.decode(packet)
@@ -58,6 +53,21 @@ def run(connection: int, zygote_directory: str) -> int:
 
     fork.guarded(connection, "creation", create)
     return status
+
+
+def _read_request(connection: int) -> bytes:
+    """The one packet of a client that is greeted; nothing from one that has left."""
+    sock = _socket.socket(fileno=connection)
+    try:
+        sock.send(protocol.hello("creation"))
+        packet, fds = receive_fds(sock, protocol.MAX_PACKET + 1)
+    except OSError:
+        return b""
+    finally:
+        sock.detach()
+    for fd in fds:
+        os.close(fd)
+    return packet
 
 
 class Creation:
@@ -96,7 +106,7 @@ class Creation:
     def _begin(self, connection: int) -> str:
         """A reactor with the client in it, and an entry for this process; returns that."""
         self._reactor = Reactor(self._child)
-        self._client = Peer(self._reactor, connection, self._packet, self._gone)
+        self._client = Peer(self._reactor, connection, self._packet, self._gone, linger=True)
         entry = entries.path(self._zygote_directory, os.getpid(), entries.CREATION, self._request.id)
         entries.add(entry, self._request.directory)
         return entry

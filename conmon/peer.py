@@ -77,13 +77,16 @@ class Peer:
         fd: int,
         on_packet: Callable[[Peer, int, bytes], None],
         on_close: Callable[[Peer], None],
+        linger: bool = False,
     ) -> None:
+        """*linger*: at the end leave the descriptor open, so that the other side sees the end of this process."""
         os.set_blocking(fd, False)
         self._reactor, self._fd = reactor, fd
         self._on_packet, self._on_close = on_packet, on_close
         self._queue: list[bytes] = []
         self._queued = 0
         self._paused = False
+        self._linger = linger
         self.closed = False
         self._watch()
 
@@ -123,7 +126,8 @@ class Peer:
             self.closed = True
             self._queue.clear()
             self._reactor.forget(self._fd)
-            os.close(self._fd)
+            if not self._linger:
+                os.close(self._fd)
             self._on_close(self)
 
     def _watch(self) -> None:

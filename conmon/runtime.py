@@ -83,6 +83,8 @@ class Invocation:
         self._reactor = reactor
         self._base = f"{directory}/{prefix}"
         self._log, self._pid_file = f"{self._base}.log", f"{self._base}.pid"
+        # Where runc writes it first, and leaves it when it is killed before it renames it.
+        self._half_pid_file = f"{directory}/.{prefix}.pid"
         self._console_path, self.master = "", -1
         self._console: _socket.socket | None = None
         if terminal:
@@ -127,6 +129,7 @@ class Invocation:
             files.remove(self._console_path)
         files.remove(self._log)
         files.remove(self._pid_file)
+        files.remove(self._half_pid_file)
 
     def _said(self) -> bytes:
         try:

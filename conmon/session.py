@@ -31,7 +31,7 @@ class Session:
         """*stdio*: the three descriptors of the request, none for a terminal."""
         self._request, self._stdio = request, stdio
         self._reactor = Reactor(self._child)
-        self._peer = Peer(self._reactor, requester, self._packet, self._gone)
+        self._peer = Peer(self._reactor, requester, self._packet, self._gone, linger=True)
         self._directory_fd = os.open(request.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._invocation: runtime.Invocation | None = None
         self._pid = 0

@@ -14,7 +14,7 @@ from conmon import doze, files, peer, slots
 
 #: CPython specialises a function after eight calls (PEP 659).
 ROUNDS = 12
-_NAME = "warmup.sock"
+SOCKET = "warmup.sock"
 # Slots that a doze does not use keep the other ends open.
 _CLIENT, _WRITERS = slots.STDIN, {slots.STDOUT: slots.MASTER, slots.STDERR: slots.OOM}
 
@@ -25,7 +25,7 @@ def rehearse(directory: str) -> None:
     for _ in range(ROUNDS):
         doze.run(lambda: _create(directory), _wake)
         slots.reserve()
-        files.remove(f"{directory}/{_NAME}")
+        files.remove(f"{directory}/{SOCKET}")
 
 
 def _wake(dozed: doze.Doze) -> None:
@@ -36,11 +36,11 @@ def _wake(dozed: doze.Doze) -> None:
 def _create(directory: str) -> int:
     """In the place of ``creation.run``: fill the slots with a client, lines, and a part that wakes the monitor up."""
     directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    slots.fill(slots.LISTENER, peer.listen(directory_fd, _NAME).detach())
+    slots.fill(slots.LISTENER, peer.listen(directory_fd, SOCKET).detach())
     client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     epoll = select.epoll()
     epoll.register(slots.LISTENER, select.EPOLLIN)
-    client.connect(f"/proc/self/fd/{directory_fd}/{_NAME}")
+    client.connect(f"/proc/self/fd/{directory_fd}/{SOCKET}")
     slots.fill(_CLIENT, client.detach())
     for slot, text in ((slots.STDERR, b"one line\nand another\n"), (slots.STDOUT, b"a part")):
         reader, writer = os.pipe2(os.O_CLOEXEC)

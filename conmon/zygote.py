@@ -78,7 +78,6 @@ class Zygote:
         files.remove(f"{self._directory}/{name}")
         listener = _socket.socket(fileno=listen(directory_fd, name).detach())
         self._listeners[listener.fileno()] = listener
-        self._epoll.register(listener.fileno(), select.EPOLLIN)
         return listener.fileno()
 
     def run(self) -> None:
@@ -90,8 +89,12 @@ class Zygote:
         self._service = (self._serve,)
         self._signals = linux.signalfd_children()
         self._epoll.register(self._signals, select.EPOLLIN)
-        self.rehearse()
+        listeners = list(self._listeners)
+        self._rehearse()
         self._plugs = heap.freeze()
+        # Not before: a monitor that was forked from an unfrozen heap would be five times as large.
+        for fd in listeners:
+            self._epoll.register(fd, select.EPOLLIN)
         while True:
             self._turn()
 
@@ -119,14 +122,19 @@ class Zygote:
             fork.run(*(self._monitor if listener == self._containers else self._service))
         os.close(fd)
 
-    def rehearse(self) -> None:
+    def _rehearse(self) -> None:
         """Fork for clients that leave at once, so that what this loop does once only is done; see ``warmup``."""
         directory_fd = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        listener = self._listen(directory_fd, warmup.SOCKET)
+        self._epoll.register(listener, select.EPOLLIN)
         for _ in range(warmup.ROUNDS):
             client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-            client.connect(f"/proc/self/fd/{directory_fd}/{SOCKET}")
+            client.connect(f"/proc/self/fd/{directory_fd}/{warmup.SOCKET}")
             client.close()
             self._turn()
+        self._epoll.unregister(listener)
+        self._listeners.pop(listener).close()
+        files.remove(f"{self._directory}/{warmup.SOCKET}")
         os.close(directory_fd)
 
     # --- in a fork ---
@@ -140,13 +148,14 @@ class Zygote:
     def _serve(self) -> None:
         """Greet the client, read its request, do it."""
         fd = self._connection
+        connection = _socket.socket(fileno=fd)
         try:
-            os.write(fd, self._hello)
+            connection.send(self._hello)
+            packet, fds = receive_fds(connection, protocol.MAX_PACKET + 1)
         except OSError:
             return
-        connection = _socket.socket(fileno=fd)
-        packet, fds = receive_fds(connection, protocol.MAX_PACKET + 1)
-        connection.detach()
+        finally:
+            connection.detach()
         if packet:
             fork.settle("conmon-fork", [fd, *fds])
             fork.guarded(fd, "the request's fork", lambda: self._request(packet, fd, fds))

@@ -65,10 +65,10 @@ async def test_cancelled_create_leaves_nothing(runc_world: Any, after: float) ->
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await runc_world.until(runc_world.gone)
     assert list(Path(spec.directory).iterdir()) == []
     roots = runc_world.base.parent / "runtime"
     assert not roots.exists() or list(roots.iterdir()) == []
+    await runc_world.until(runc_world.gone)
     assert await runc_world.zygote.children() == []
 
 

@@ -41,9 +41,7 @@ def memory(pid: int, field: str) -> int:
 
 def asleep(container: Any) -> bool:
     """Whether its monitor dozes: one that has woken up has written to more than twice as much memory."""
-    size = memory(container.state.monitor_pid, "Private_Dirty")
-    print("private dirty", size)
-    return size < 750
+    return memory(container.state.monitor_pid, "Private_Dirty") < 750
 
 
 async def test_whole_lines_and_waiting_clients_do_not_wake_it(runc_world: Any) -> None:

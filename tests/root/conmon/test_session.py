@@ -147,6 +147,7 @@ async def test_cancelled_exec_leaves_nothing(runc_world: Any) -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             (await task).close()
+        assert {path.name for path in container.directory.iterdir()} == before
         os.close(null)
 
     def quiet() -> bool:
