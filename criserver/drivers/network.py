@@ -12,7 +12,7 @@ import cni
 from cni import Attachment as CniAttachment
 from cni import CniError, Completed, NetworkConfig
 from cni.config import parse_list
-from criserver.drivers import network_args
+from criserver.drivers import network_args, network_plugins
 from criserver.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NetworkFailed, Unavailable
 from criserver.kernel import process
 from criserver.kernel.offload import offload
@@ -84,6 +84,11 @@ class CniNetwork:
         except CniError as error:
             return NetworkStatus(False, _NOT_READY, f"network is not ready: {error}")
         return NetworkStatus(True)
+
+    async def settle(self) -> None:
+        """Wait until no plugin works any more that an earlier server has started; those that hang are killed."""
+        cached = await offload(self._cache.attachments)
+        await network_plugins.ended(entry.attachment.container_id for entry in cached)
 
     async def gc(self, alive: frozenset[str]) -> None:
         """DEL what is cached for sandboxes not in `alive`, in whatever network, then CNI GC of the current one.

@@ -3,9 +3,10 @@
 It assumes nothing of how that one ended: killed at any instruction, upgraded, or gone with the machine's power.
 What is true comes from the kernel, the monitors and their exit records; the rows say what was promised. Order:
 
-1. damaged rows are set aside, and with a pod its containers;  2. unfinished creates are undone by their journal, newest
-step first;  3. containers: a pure table (state, observed) → action;  4. sandboxes that have lost their namespaces are
-stopped;  5. unfinished stops and removes go on in the background;  6. `gc` sweeps what no row claims.
+1. damaged rows are set aside, and with a pod its containers;  2. what an earlier server started on the network is
+waited for;  3. unfinished creates are undone by their journal, newest step first;  4. containers: a pure table
+(state, observed) → action;  5. sandboxes that have lost their namespaces are stopped;  6. unfinished stops and removes
+go on in the background;  7. `gc` sweeps what no row claims.
 One broken record never stops the server.
 """
 
@@ -82,6 +83,7 @@ class Recovery:
     async def run(self) -> None:
         """Bring rows and kernel together again."""
         await self._set_aside()
+        await self._guarded("the network", self._powers.network.settle)
         await self._undo_creates()
         for row in self._containers:
             await self._guarded(f"container {row.id}", partial(self._container, row))

@@ -40,6 +40,10 @@ class Network(Protocol):
         """Whether a network configuration is loaded and its plugins are ready (CNI STATUS)."""
         ...
 
+    async def settle(self) -> None:
+        """Wait until nothing works on the network that an earlier server has started. Before anything is undone."""
+        ...
+
     async def gc(self, alive: frozenset[str]) -> None:
         """Drop attachments of sandboxes not in `alive`: DEL from the cache, then CNI GC where supported."""
         ...

@@ -267,6 +267,9 @@ class FakeNetwork(Fake):
         await self.world.call("Network.remove", sandbox_id)
         self.world.things.discard(("address", sandbox_id))
 
+    async def settle(self) -> None:
+        await self.world.call("Network.settle", "")
+
     async def status(self) -> NetworkStatus:
         return NetworkStatus(ready=True)
 
