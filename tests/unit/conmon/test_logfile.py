@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from conmon.errors import ConmonError
 from conmon.logfile import IOV_MAX, LogFile, open_log
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def size_limit() -> Iterator[None]:
-    """Files of this process end at 100 bytes: a full disk that needs no mount (EFBIG; SIGXFSZ is ignored by Python)."""
+    """Files of this process end at 100 bytes: a full disk that needs no mount (EFBIG; SIGXFSZ is ignored by Python).
+
+    For the block alone: what the tests print may go to a file as well.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
@@ -63,11 +67,12 @@ def test_missing_directory_is_named(tmp_path: Path) -> None:
         open_log(str(tmp_path / "no/log"))
 
 
-def test_full_disk_drops_whole_lines_and_counts(tmp_path: Path, size_limit: None) -> None:
+def test_full_disk_drops_whole_lines_and_counts(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = LogFile(open_log(str(path))[0])
-    for _ in range(5):
-        log.write([b"0123456789" * 3, b"\n"])
+    with size_limit():
+        for _ in range(5):
+            log.write([b"0123456789" * 3, b"\n"])
     assert path.read_bytes() == (b"0123456789" * 3 + b"\n") * 3
     assert log.dropped == 2 * 31
     os.truncate(path, 0)
