@@ -2,6 +2,6 @@
 
 import sys
 
-from criserver.cli import main
+from criserver.cli.main import main
 
 sys.exit(main())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from criserver import app
-from criserver.cli import main
+from criserver.cli.main import main
 from criserver.state.db import Database
 
 FILE = Path(os.environ["CRASH_FILE"])

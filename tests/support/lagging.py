@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from criserver import app
-from criserver.cli import main
+from criserver.cli.main import main
 
 PERIOD = 0.001
 FILE = Path(os.environ["LAG_FILE"])

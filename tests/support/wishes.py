@@ -16,6 +16,7 @@ from criserver.model.container import (
     ProcessUser,
     Propagation,
 )
+from criserver.model.host import HostDevice, SourcePropagation
 from criserver.model.image import ImageDefaults
 from criserver.model.resources import HugepageLimit, LinuxResources
 from criserver.model.sandbox import PodMetadata, SandboxConfig
@@ -31,17 +32,8 @@ from criserver.model.security import (
     SelinuxOptions,
     UserNamespace,
 )
-from criserver.spec import (
-    HostDevice,
-    HostFacts,
-    Policy,
-    ResolvedDevice,
-    ResolvedMount,
-    Rlimit,
-    SourcePropagation,
-    SpecWish,
-)
 from criserver.spec.capabilities import ALL
+from criserver.spec.wish import HostFacts, Policy, ResolvedDevice, ResolvedMount, Rlimit, SpecWish
 
 OWN_PID = NamespaceOptions(pid=NamespaceMode.CONTAINER)
 NULL = HostDevice("/dev/null", "c", 1, 3, 0o666)

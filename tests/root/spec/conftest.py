@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from criserver.drivers.facts import Facts
-from criserver.spec import HostFacts, SpecWish, build
+from criserver.spec.assemble import build
+from criserver.spec.wish import HostFacts, SpecWish
 
 APPLETS = ("cat", "echo", "grep", "id", "ls", "mount", "pwd", "sh", "sleep", "stat", "touch", "true")
 USERNS_ROOT = 100000

@@ -15,7 +15,9 @@ from criserver.model.security import (
     ProfileType,
     SecurityProfile,
 )
-from criserver.spec import HostFacts, ResolvedMount, SandboxFiles, SpecWish, build, exec_process
+from criserver.spec.assemble import build
+from criserver.spec.process import exec_process
+from criserver.spec.wish import HostFacts, ResolvedMount, SandboxFiles, SpecWish
 from tests.root.spec.conftest import USERNS_ROOT, Pod
 from tests.support import wishes
 

@@ -1,6 +1,6 @@
 import pytest
 
-from criserver import cli
+from criserver.cli import main as cli
 from criserver.config import dump
 
 

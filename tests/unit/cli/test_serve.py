@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from criserver import app, cli
+from criserver import app
+from criserver.cli import main as cli
 from criserver.config.schema import Config
 
 

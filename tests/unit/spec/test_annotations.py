@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from criserver.model.container import ImageSpec
-from criserver.spec import Policy, SpecWish
 from criserver.spec.annotations import document_annotations
+from criserver.spec.wish import Policy, SpecWish
 from tests.support import wishes
 
 

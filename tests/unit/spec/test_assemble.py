@@ -12,9 +12,9 @@ from criserver.errors import CriError, InvalidArgument
 from criserver.model.container import Mount
 from criserver.model.resources import LinuxResources
 from criserver.model.security import IdMapping, SecurityProfile
-from criserver.spec import HostFacts, SpecWish, build
-from criserver.spec.assemble import clamped
+from criserver.spec.assemble import build, clamped
 from criserver.spec.capabilities import ALL
+from criserver.spec.wish import HostFacts, SpecWish
 from tests.support import oci_schema, wishes
 
 

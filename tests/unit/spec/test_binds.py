@@ -4,9 +4,10 @@ import pytest
 
 from criserver.errors import CriError, FailedPrecondition, InvalidArgument
 from criserver.model.container import ImageSpec, Mount, Propagation
+from criserver.model.host import SourcePropagation
 from criserver.model.security import IdMapping
-from criserver.spec import HostFacts, ResolvedMount, SourcePropagation
 from criserver.spec.binds import bind, destination, rootfs_propagation
+from criserver.spec.wish import HostFacts, ResolvedMount
 
 MAPS = (IdMapping(100000, 0, 65536),)
 SHARED, PRIVATE, SLAVE = SourcePropagation.SHARED, SourcePropagation.PRIVATE, SourcePropagation.SLAVE

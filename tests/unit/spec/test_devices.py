@@ -6,8 +6,9 @@ import pytest
 
 from criserver.errors import Internal, InvalidArgument, Unimplemented
 from criserver.model.container import Device, ProcessUser
-from criserver.spec import HostDevice, HostFacts, Policy, ResolvedDevice, SpecWish
+from criserver.model.host import HostDevice
 from criserver.spec.devices import nodes, rules
+from criserver.spec.wish import HostFacts, Policy, ResolvedDevice, SpecWish
 from tests.support import wishes
 
 DENY = {"allow": False, "access": "rwm"}

@@ -8,8 +8,8 @@ import pytest
 from criserver.errors import Internal, InvalidArgument
 from criserver.model.container import Mount
 from criserver.model.security import IdMapping, NamespaceMode, NamespaceOptions, UserNamespace
-from criserver.spec import HostFacts, ResolvedMount, SandboxFiles, SpecWish
 from criserver.spec.mounts import mounts, volume_destinations
+from criserver.spec.wish import HostFacts, ResolvedMount, SandboxFiles, SpecWish
 from tests.support import wishes
 
 FILES = SandboxFiles("/pod/hosts", "/pod/resolv.conf", "/pod/hostname", "/pod/shm")

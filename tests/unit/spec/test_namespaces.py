@@ -6,8 +6,8 @@ import pytest
 
 from criserver.errors import FailedPrecondition, Internal, InvalidArgument
 from criserver.model.security import IdMapping, NamespaceMode, NamespaceOptions, UserNamespace
-from criserver.spec import HostFacts, SpecWish
 from criserver.spec.namespaces import describe, id_mappings, maps, namespaces
+from criserver.spec.wish import HostFacts, SpecWish
 from tests.support import wishes
 
 POD, CONTAINER, NODE, TARGET = NamespaceMode.POD, NamespaceMode.CONTAINER, NamespaceMode.NODE, NamespaceMode.TARGET

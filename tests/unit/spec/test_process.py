@@ -8,9 +8,9 @@ from criserver.errors import InvalidArgument
 from criserver.model.container import ProcessUser
 from criserver.model.image import ImageDefaults
 from criserver.model.resources import LinuxResources
-from criserver.spec import HostFacts, Policy, Rlimit
 from criserver.spec.capabilities import ALL
 from criserver.spec.process import arguments, environment, exec_process, oom_score_adj, process, working_directory
+from criserver.spec.wish import HostFacts, Policy, Rlimit
 from tests.support import wishes
 
 IMAGE = ImageDefaults(entrypoint=("/entry", "e"), cmd=("c",))

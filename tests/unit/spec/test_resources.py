@@ -6,8 +6,8 @@ import pytest
 
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.model.resources import HugepageLimit, LinuxResources
-from criserver.spec import HostFacts, Policy
 from criserver.spec.resources import merged, resources, together
+from criserver.spec.wish import HostFacts, Policy
 
 PAGES = HostFacts(hugepage_sizes=frozenset({"2MB", "1GB"}))
 

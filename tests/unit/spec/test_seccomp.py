@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criserver.errors import CriError, InvalidArgument
-from criserver.spec import HostFacts
 from criserver.spec.seccomp import convert
+from criserver.spec.wish import HostFacts
 
 HOST = HostFacts(kernel=(5, 15), machine="x86_64")
 INSTALLED = Path("/usr/share/containers/seccomp.json")

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from criserver.spec import HostFacts
 from criserver.spec.capabilities import ALL
 from criserver.spec.seccomp import convert
 from criserver.spec.seccomp_default import profile
+from criserver.spec.wish import HostFacts
 
 
 def rules(name: str, *held: str, machine: str = "x86_64") -> list[dict[str, Any]]:

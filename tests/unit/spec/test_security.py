@@ -6,8 +6,8 @@ import pytest
 
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.model.security import ProfileType, SecurityProfile, SelinuxOptions
-from criserver.spec import HostFacts, SpecWish
 from criserver.spec.security import apparmor_profile, masked_paths, readonly_paths, seccomp_filter, selinux_labels
+from criserver.spec.wish import HostFacts, SpecWish
 from tests.support import wishes
 
 POWERCAP = "/sys/devices/virtual/powercap"

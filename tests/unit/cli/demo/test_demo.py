@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from criserver import cli
+from criserver.cli import main as cli
 
 
 def test_it_needs_root_and_says_so(

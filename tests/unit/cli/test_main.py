@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import criserver
-from criserver import cli
+from criserver.cli import main as cli
 from criserver.config.load import load
 from criserver.config.schema import Config
 
