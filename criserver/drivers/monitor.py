@@ -19,7 +19,7 @@ from criserver.drivers.exec_place import Places, Request
 from criserver.drivers.execs import ExecSyncs
 from criserver.drivers.watches import Watch
 from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, RuntimeFailed, Unavailable
-from criserver.kernel import cgroupfs, trees
+from criserver.kernel import cgroupfs, proc, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
@@ -107,7 +107,7 @@ class ConmonMonitors:
                 ended = exits.lost()
         if ended is not None:
             return Observed(exited=ended, monitored=not ended.monitor_lost)
-        started = not await offload(_waits_for_start, self._state, container_id)
+        started = not await offload(_waits_for_start, self._state, container_id, watch.state.pid)
         return Observed(pid=watch.state.pid, monitored=watch.monitor_alive(), started=started)
 
     async def exited(self, container_id: str) -> ExitRecord:
@@ -244,14 +244,22 @@ def _make_private(directory: str) -> None:
     os.makedirs(directory, mode=0o700, exist_ok=True)
 
 
-def _waits_for_start(state: str, container_id: str) -> bool:
-    """Whether a runtime's init still waits: its exec.fifo is there until `start` (runc and crun alike)."""
+def _waits_for_start(state: str, container_id: str, pid: int) -> bool:
+    """Whether a runtime's init still waits: its exec.fifo is there until `start` (runc and crun alike).
+
+    A server that was killed between letting the process begin and removing the FIFO has left it behind: what once was
+    runc's init, whose records are called state.json, then has another name.
+    """
     roots = f"{state}/runtime"
     try:
         handlers = os.listdir(roots)
     except FileNotFoundError:
         return False
-    return any(os.path.exists(f"{roots}/{handler}/{container_id}/exec.fifo") for handler in handlers)
+    known = [f"{roots}/{handler}/{container_id}" for handler in handlers]
+    begun = proc.comm(pid) != "runc:[2:INIT]"
+    return any(
+        os.path.exists(f"{each}/exec.fifo") and not (begun and os.path.exists(f"{each}/state.json")) for each in known
+    )
 
 
 def _with_monitor(base: str) -> frozenset[str]:

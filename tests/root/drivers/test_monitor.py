@@ -33,6 +33,19 @@ def monitor_pid(bench: Bench, container_id: str) -> int:
     return state.monitor_pid
 
 
+async def test_a_fifo_that_a_killed_server_left_is_not_taken_for_waiting(bench: Bench) -> None:
+    pid = await bench.create("c1", "sleep", "60")
+    await bench.runtime.start("", "c1")
+    (directory,) = Path(bench.place.state).glob("runtime/*/c1")
+    if not (directory / "state.json").exists():
+        pytest.skip("only runc's containers are started by their FIFO")
+    os.mkfifo(directory / "exec.fifo")
+    while Path(f"/proc/{pid}/comm").read_text() != "sleep\n":
+        await asyncio.sleep(0.01)
+    assert await bench.monitors.observe("c1") == Observed(pid=pid)
+    await bench.monitors.kill_all("c1")
+
+
 async def test_life_of_a_container(bench: Bench) -> None:
     port: Monitors = bench.monitors
     pid = await bench.create("c1", "sh", "-c", "echo hello; sleep 0.2; exit 7")
