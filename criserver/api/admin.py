@@ -1,58 +1,52 @@
 """criserver's own service beside the CRI, on the same socket: what its operator's commands ask of a running server.
 
-Requests and answers are JSON objects, so that commands need no stubs: criserver.v1.Admin/Load {"path": FILE} answers
-{"images": [{"id": ID, "names": [...]}]}.
+Requests and answers are JSON objects, so that commands need no stubs. Each method belongs to a class of handlers for
+one topic, which declares its `methods` (`api/admin_images` has Load); this module joins them into one service.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import grpc
-
-from criserver.errors import InvalidArgument
-from criserver.lifecycle.images import ImageService
 
 if TYPE_CHECKING:
     Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 Message = dict[str, Any]
+Method = Callable[[Message], Awaitable[Message]]
 SERVICE = "criserver.v1.Admin"
-LOAD = f"/{SERVICE}/Load"
 
 
-class AdminHandlers:
-    """The operator's calls."""
+class AdminHandlers(Protocol):
+    """The operator's calls about one topic."""
 
-    def __init__(self, images: ImageService) -> None:
-        self._images = images
-
-    async def load(self, request: Message, _: Context) -> Message:
-        """Load the images of an archive file, by its absolute path on this host."""
-        path = request.get("path")
-        if not isinstance(path, str):
-            raise InvalidArgument("path is missing: give the archive's absolute path")
-        images = await self._images.load(path)
-        return {"images": [{"id": image.id, "names": [*image.repo_tags, *image.repo_digests]} for image in images]}
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """Each method by its name in the service; it may raise CriError."""
+        ...
 
 
-def admin(handlers: AdminHandlers) -> grpc.GenericRpcHandler:
-    """The generic handler of the service."""
-    return grpc.method_handlers_generic_handler(SERVICE, {"Load": _unary(handlers.load)})
+def admin(*handlers: AdminHandlers) -> grpc.GenericRpcHandler:
+    """The generic handler of the service that all `handlers` make up together."""
+    methods = {name: _unary(method) for each in handlers for name, method in each.methods.items()}
+    return grpc.method_handlers_generic_handler(SERVICE, methods)
 
 
-def load(channel: grpc.Channel, path: str) -> list[Message]:
-    """Client side of Load: images loaded, each with "id" and "names"; grpc.RpcError as the server answers."""
-    call = channel.unary_unary(LOAD, request_serializer=_encode, response_deserializer=_decode)
-    answer: Message = call({"path": path})
-    images: list[Message] = answer["images"]
-    return images
+def call(channel: grpc.Channel, method: str, request: Message) -> Message:
+    """Client side: the answer of `method`; grpc.RpcError as the server answers."""
+    invoke = channel.unary_unary(f"/{SERVICE}/{method}", request_serializer=_encode, response_deserializer=_decode)
+    answer: Message = invoke(request)
+    return answer
 
 
-def _unary(method: Callable[[Message, Any], Awaitable[Message]]) -> grpc.RpcMethodHandler[Any, Any]:
-    return grpc.unary_unary_rpc_method_handler(method, _decode, _encode)
+def _unary(method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+    async def handle(request: Message, _: Context) -> Message:
+        return await method(request)
+
+    return grpc.unary_unary_rpc_method_handler(handle, _decode, _encode)
 
 
 def _encode(message: Message) -> bytes:

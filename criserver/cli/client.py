@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import grpc
 
+from criserver.api import admin
 from criserver.api.pb.api_pb2_grpc import ImageServiceStub, RuntimeServiceStub
 from criserver.config.schema import Config
 from criserver.errors import Code, CriError, Unavailable
@@ -25,6 +26,11 @@ class Client:
         channel: Any = self.channel
         self.runtime: Any = RuntimeServiceStub(channel)
         self.images: Any = ImageServiceStub(channel)
+
+    def ask(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        """What the operator's service answers (`api/admin`); CriError as the server says."""
+        with errors():
+            return admin.call(self.channel, method, request)
 
     def __enter__(self) -> Self:
         return self

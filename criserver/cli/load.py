@@ -32,8 +32,5 @@ def run(args: argparse.Namespace) -> int:
 
 def load(client: Client, path: str) -> list[tuple[str, list[str]]]:
     """Load the archive file at `path` into the server; the id and names of each image. CriError as the server says."""
-    from criserver.api import admin
-    from criserver.cli.client import errors
-
-    with errors():
-        return [(image["id"], image["names"]) for image in admin.load(client.channel, os.path.abspath(path))]
+    answer = client.ask("Load", {"path": os.path.abspath(path)})
+    return [(image["id"], image["names"]) for image in answer["images"]]

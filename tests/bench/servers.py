@@ -87,7 +87,7 @@ def criserver(base: Path, module: Sequence[str] = ("-m", "criserver")) -> Iterat
     (base / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
     command = [sys.executable, *module, "serve", "--config", str(base / "config.yaml")]
     with _running("criserver", base, "bench0", command) as server:
-        admin.load(server.channel, str(_image(base, IMAGE)))
+        admin.call(server.channel, "Load", {"path": str(_image(base, IMAGE))})
         yield server
 
 

@@ -1,52 +1,61 @@
-"""The operator's service: Load over a real socket, its client included."""
+"""The operator's service: methods of several topics over one real socket, the client included."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import pytest
 
-from criserver.api.admin import LOAD, AdminHandlers, admin, load
+from criserver.api.admin import SERVICE, Message, Method, admin, call
 from criserver.errors import NotFound
-from criserver.lifecycle.images import ImageService
-from criserver.model.image import Image, ImageDefaults
 from tests.support.grpc_server import serving
 
 
-class Loader:
-    """The one method of the image service that is called."""
+class Echo:
+    """A topic with one method."""
 
-    async def load(self, path: str) -> tuple[Image, ...]:
-        if path != "/there":
-            raise NotFound(f"archive {path} does not exist")
-        return (Image("sha256:1", ("a:1",), ("a@sha256:f",), 1, (), ImageDefaults()),)
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        return {"Echo": self._echo}
+
+    async def _echo(self, request: Message) -> Message:
+        return {"heard": request}
 
 
-async def ask(directory: Path, call: Any) -> Any:
-    handlers = AdminHandlers(cast(ImageService, Loader()))
-    async with serving(directory, admin(handlers)) as address:
+class Fail:
+    """Another topic, whose method finds nothing."""
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        return {"Fail": self._fail}
+
+    async def _fail(self, _: Message) -> Message:
+        raise NotFound("archive /missing does not exist")
+
+
+async def ask(directory: Path, use: Any) -> Any:
+    async with serving(directory, admin(Echo(), Fail())) as address:
 
         def blocking() -> Any:
             with grpc.insecure_channel(address) as channel:
-                return call(channel)
+                return use(channel)
 
         return await asyncio.to_thread(blocking)
 
 
-async def test_load(tmp_path: Path) -> None:
-    loaded = await ask(tmp_path, lambda channel: load(channel, "/there"))
-    assert loaded == [{"id": "sha256:1", "names": ["a:1", "a@sha256:f"]}]
+async def test_a_call(tmp_path: Path) -> None:
+    assert await ask(tmp_path, lambda channel: call(channel, "Echo", {"a": [1]})) == {"heard": {"a": [1]}}
 
 
 async def test_errors_come_through(tmp_path: Path) -> None:
     with pytest.raises(grpc.RpcError, match="archive /missing does not exist"):
-        await ask(tmp_path, lambda channel: load(channel, "/missing"))
+        await ask(tmp_path, lambda channel: call(channel, "Fail", {}))
 
 
-@pytest.mark.parametrize("request_bytes", [b"{}", b"[]", b'{"path": 1}'])
-async def test_a_request_without_a_path(tmp_path: Path, request_bytes: bytes) -> None:
-    with pytest.raises(grpc.RpcError, match="path is missing"):
-        await ask(tmp_path, lambda channel: channel.unary_unary(LOAD)(request_bytes))
+async def test_what_is_not_an_object_is_an_empty_one(tmp_path: Path) -> None:
+    answer = await ask(tmp_path, lambda channel: channel.unary_unary(f"/{SERVICE}/Echo")(b"[]"))
+    assert answer == b'{"heard": {}}'

@@ -1,20 +1,16 @@
 import os
 from types import SimpleNamespace
 
-import pytest
-
-from criserver.api import admin
 from criserver.cli import load
 
 
-def test_the_path_is_made_absolute_and_images_are_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[object, str]] = []
+def test_the_path_is_made_absolute_and_images_are_returned() -> None:
+    asked: list[tuple[str, dict[str, str]]] = []
 
-    def answer(channel: object, path: str) -> list[dict[str, object]]:
-        asked.append((channel, path))
-        return [{"id": "sha256:1", "names": ["a:1", "a:2"]}]
+    def ask(method: str, request: dict[str, str]) -> dict[str, object]:
+        asked.append((method, request))
+        return {"images": [{"id": "sha256:1", "names": ["a:1", "a:2"]}]}
 
-    monkeypatch.setattr(admin, "load", answer)
-    client = SimpleNamespace(channel="the channel")
+    client = SimpleNamespace(ask=ask)
     assert load.load(client, "x.tar") == [("sha256:1", ["a:1", "a:2"])]  # type: ignore[arg-type]
-    assert asked == [("the channel", os.path.join(os.getcwd(), "x.tar"))]
+    assert asked == [("Load", {"path": os.path.join(os.getcwd(), "x.tar")})]

@@ -38,7 +38,9 @@ FORKS = {
 WHOLE_SERVER = "nothing but joining and order: tests/client starts and kills whole servers"
 UNTESTED: dict[str, str] = {
     "criserver/app.py": WHOLE_SERVER,
-    "criserver/wiring.py": WHOLE_SERVER,
+    "criserver/wiring/__init__.py": WHOLE_SERVER,
+    "criserver/wiring/images.py": WHOLE_SERVER,
+    "criserver/wiring/powers.py": WHOLE_SERVER,
 }
 
 

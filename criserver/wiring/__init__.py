@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import hashlib
 import logging
 import os
 import platform
@@ -13,7 +11,8 @@ from dataclasses import dataclass
 
 import grpc
 
-from criserver.api.admin import AdminHandlers, admin
+from criserver.api.admin import admin
+from criserver.api.admin_images import ImageAdmin
 from criserver.api.containers import ContainerHandlers
 from criserver.api.events import EventHandlers
 from criserver.api.health import HealthHandlers, health
@@ -27,27 +26,10 @@ from criserver.api.service import service
 from criserver.api.stats import StatsHandlers
 from criserver.api.streaming import StreamHandlers
 from criserver.config.schema import Config
-from criserver.drivers.archive import ImageArchives
-from criserver.drivers.bundles import BundlesDriver
-from criserver.drivers.cgroups import CgroupfsDriver, open_cgroups
-from criserver.drivers.clock import SystemClock
+from criserver.drivers.cgroups import open_cgroups
 from criserver.drivers.container_streams import ContainerStreams
-from criserver.drivers.default_network import CONFLIST
 from criserver.drivers.facts import Facts
-from criserver.drivers.host import HostDriver
-from criserver.drivers.image_volumes import ImageVolumesDriver
-from criserver.drivers.layers import LayerDirectory
-from criserver.drivers.monitor import ConmonMonitors
-from criserver.drivers.namespaces import PinnedNamespaces
-from criserver.drivers.network import CniNetwork
-from criserver.drivers.overlay import OverlayRootfs
-from criserver.drivers.pod_files import PodFilesDriver
-from criserver.drivers.registry import SkopeoRegistry
-from criserver.drivers.runc import HandlerConfig, open_runtime
-from criserver.drivers.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.stats.kernel_stats import KernelStats
-from criserver.drivers.workspace import Workspaces
-from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
 from criserver.lifecycle.container_steps import container_undoers
@@ -62,7 +44,6 @@ from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pod_steps import pod_undoers
 from criserver.lifecycle.pods import PodLifecycle
-from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.recovery import Recovery
 from criserver.lifecycle.stats import StatsService
 from criserver.lifecycle.streams import StreamService
@@ -70,11 +51,12 @@ from criserver.lifecycle.tasks import Tasks
 from criserver.lifecycle.updates import ResourceUpdates
 from criserver.state.containers import Containers
 from criserver.state.db import Database
-from criserver.state.images import ImageRepository
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
 from criserver.streaming.server import StreamingServer
 from criserver.streaming.tls import Certificate
+from criserver.wiring.images import image_service
+from criserver.wiring.powers import build_powers, own_cgroup, removed, running_monitors
 
 log = logging.getLogger(__name__)
 RUNTIME = pb.DESCRIPTOR.services_by_name["RuntimeService"]
@@ -101,10 +83,10 @@ async def build(config: Config, tasks: Tasks) -> Server:
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
-    images = _images(config, database, operations)
+    images = image_service(config, database, operations)
     cgroups = open_cgroups(config.runtime.cgroup_driver)
-    monitors = await _monitors(config, cgroups)
-    powers = await _powers(config, cgroups, monitors, images)
+    monitors = await running_monitors(config, cgroups)
+    powers = await build_powers(config, cgroups, monitors, images)
     node_name = platform.node()
     deliveries = Deliveries(sandboxes, containers, tasks)
     exits = Exits(containers, powers, tasks, locks)
@@ -124,7 +106,7 @@ async def build(config: Config, tasks: Tasks) -> Server:
         """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
         if not len(sandboxes) and not len(containers):
             await monitors.retire()
-            await _removed(cgroups, _own_cgroup(config.state))
+            await removed(cgroups, own_cgroup(config.state))
 
     handlers = (
         PodHandlers(pods, sandboxes),
@@ -150,76 +132,10 @@ async def build(config: Config, tasks: Tasks) -> Server:
 
 
 def _services(handlers: tuple[object, ...], images: ImageService) -> tuple[grpc.GenericRpcHandler, ...]:
-    return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images)), admin(AdminHandlers(images))
+    return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images)), admin(ImageAdmin(images))
 
 
 def _streaming(config: Config, streams: StreamService, tasks: Tasks) -> StreamingServer:
     section = config.streaming
     certificate = Certificate(section.tls_cert, section.tls_key) if section.tls_cert else None
     return StreamingServer(streams, tasks, address=section.address, port=section.port, certificate=certificate)
-
-
-def _images(config: Config, database: Database, operations: Operations) -> ImageService:
-    skopeo = Skopeo(SkopeoSettings(config.image.skopeo, config.image.registries_conf, config.image.policy))
-    workspaces = Workspaces(config.root)
-    return ImageService(
-        ImageRepository(database),
-        SkopeoRegistry(skopeo, workspaces, config.image.auth_file),
-        ImageArchives(skopeo, workspaces),
-        LayerDirectory(config.root),
-        operations,
-        pinned=config.image.pinned,
-    )
-
-
-async def _monitors(config: Config, cgroups: CgroupfsDriver) -> ConmonMonitors:
-    own = _own_cgroup(config.state)
-    await cgroups.ensure(own)
-    monitors = ConmonMonitors(config.state, cgroupfs.hierarchies(), zygote_cgroup=own)
-    await monitors.start()
-    return monitors
-
-
-async def _powers(config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService) -> Powers:
-    handlers = {name: HandlerConfig(each.type, each.path or name) for name, each in config.runtime.handlers.items()}
-    runtime = await open_runtime(
-        handlers, default=config.runtime.default_handler, state=config.state, cgroup_driver=cgroups.driver
-    )
-    network = CniNetwork(
-        conf_dir=config.network.conf_dir,
-        bin_dirs=config.network.bin_dirs,
-        cache_dir=os.path.join(config.root, "cni"),
-        fallback_conflist=CONFLIST if config.network.default_conflist else None,
-        plugin_timeout=config.network.plugin_timeout,
-    )
-    return Powers(
-        runtime=runtime,
-        monitors=monitors,
-        namespaces=PinnedNamespaces(config.state),
-        cgroups=cgroups,
-        rootfs=OverlayRootfs(config.root, config.state),
-        image_volumes=ImageVolumesDriver(config.root, config.state),
-        network=network,
-        pod_files=PodFilesDriver(config.state),
-        bundles=BundlesDriver(config.root, config.state),
-        host=HostDriver(),
-        images=images,
-        clock=SystemClock(),
-    )
-
-
-async def _removed(cgroups: CgroupfsDriver, path: str) -> None:
-    """Remove a cgroup as soon as the processes that were told to end have left it."""
-    for _ in range(100):
-        try:
-            await cgroups.remove(path)
-        except FailedPrecondition:
-            await asyncio.sleep(0.02)
-        else:
-            return
-    log.warning("cgroup %s is left: its processes do not end", path)
-
-
-def _own_cgroup(state: str) -> str:
-    """Where the monitors live: apart from the daemon and from every pod, one per server."""
-    return f"/criserver-monitors-{hashlib.sha256(state.encode()).hexdigest()[:8]}"

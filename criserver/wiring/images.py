@@ -1,0 +1,28 @@
+"""The image service and what it stands on."""
+
+from __future__ import annotations
+
+from criserver.config.schema import Config
+from criserver.drivers.archive import ImageArchives
+from criserver.drivers.layers import LayerDirectory
+from criserver.drivers.registry import SkopeoRegistry
+from criserver.drivers.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.workspace import Workspaces
+from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.operations import Operations
+from criserver.state.db import Database
+from criserver.state.images import ImageRepository
+
+
+def image_service(config: Config, database: Database, operations: Operations) -> ImageService:
+    """Build it."""
+    skopeo = Skopeo(SkopeoSettings(config.image.skopeo, config.image.registries_conf, config.image.policy))
+    workspaces = Workspaces(config.root)
+    return ImageService(
+        ImageRepository(database),
+        SkopeoRegistry(skopeo, workspaces, config.image.auth_file),
+        ImageArchives(skopeo, workspaces),
+        LayerDirectory(config.root),
+        operations,
+        pinned=config.image.pinned,
+    )

@@ -1,0 +1,85 @@
+"""The drivers behind the ports that lifecycles act through."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+
+from criserver.config.schema import Config
+from criserver.drivers.bundles import BundlesDriver
+from criserver.drivers.cgroups import CgroupfsDriver
+from criserver.drivers.clock import SystemClock
+from criserver.drivers.default_network import CONFLIST
+from criserver.drivers.host import HostDriver
+from criserver.drivers.image_volumes import ImageVolumesDriver
+from criserver.drivers.monitor import ConmonMonitors
+from criserver.drivers.namespaces import PinnedNamespaces
+from criserver.drivers.network import CniNetwork
+from criserver.drivers.overlay import OverlayRootfs
+from criserver.drivers.pod_files import PodFilesDriver
+from criserver.drivers.runc import HandlerConfig, open_runtime
+from criserver.errors import FailedPrecondition
+from criserver.kernel import cgroupfs
+from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.powers import Powers
+
+log = logging.getLogger(__name__)
+
+
+async def running_monitors(config: Config, cgroups: CgroupfsDriver) -> ConmonMonitors:
+    """The monitors' zygote, running in a cgroup of its own."""
+    own = own_cgroup(config.state)
+    await cgroups.ensure(own)
+    monitors = ConmonMonitors(config.state, cgroupfs.hierarchies(), zygote_cgroup=own)
+    await monitors.start()
+    return monitors
+
+
+async def build_powers(
+    config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService
+) -> Powers:
+    """One driver per port; CriError says what this host lacks."""
+    handlers = {name: HandlerConfig(each.type, each.path or name) for name, each in config.runtime.handlers.items()}
+    runtime = await open_runtime(
+        handlers, default=config.runtime.default_handler, state=config.state, cgroup_driver=cgroups.driver
+    )
+    network = CniNetwork(
+        conf_dir=config.network.conf_dir,
+        bin_dirs=config.network.bin_dirs,
+        cache_dir=os.path.join(config.root, "cni"),
+        fallback_conflist=CONFLIST if config.network.default_conflist else None,
+        plugin_timeout=config.network.plugin_timeout,
+    )
+    return Powers(
+        runtime=runtime,
+        monitors=monitors,
+        namespaces=PinnedNamespaces(config.state),
+        cgroups=cgroups,
+        rootfs=OverlayRootfs(config.root, config.state),
+        image_volumes=ImageVolumesDriver(config.root, config.state),
+        network=network,
+        pod_files=PodFilesDriver(config.state),
+        bundles=BundlesDriver(config.root, config.state),
+        host=HostDriver(),
+        images=images,
+        clock=SystemClock(),
+    )
+
+
+async def removed(cgroups: CgroupfsDriver, path: str) -> None:
+    """Remove a cgroup as soon as the processes that were told to end have left it."""
+    for _ in range(100):
+        try:
+            await cgroups.remove(path)
+        except FailedPrecondition:
+            await asyncio.sleep(0.02)
+        else:
+            return
+    log.warning("cgroup %s is left: its processes do not end", path)
+
+
+def own_cgroup(state: str) -> str:
+    """Where the monitors live: apart from the daemon and from every pod, one per server."""
+    return f"/criserver-monitors-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
