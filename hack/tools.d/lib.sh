@@ -7,7 +7,7 @@ set -euo pipefail
 
 : "${tool:?}" "${version:?}"
 tools=${CRISERVER_TOOLS:-$HOME/.cache/criserver/tools}
-export GOFLAGS=-buildvcs=false GOWORK=off
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false" GOWORK=off
 
 # Leave the script when this version is built and all of the named programs are there.
 done_if_built() {
