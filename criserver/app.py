@@ -1,7 +1,8 @@
 """Builds everything, pairs ports with drivers, and serves. Nobody imports this but the command line.
 
 Order of a start: directories claimed → zygote running → database open → drivers and lifecycles built → what an earlier
-server left recovered and swept → socket open. The socket is bound last, so whoever can connect finds a node in order.
+server left recovered and swept → socket open → the service manager told. The socket is bound last, so whoever can
+connect finds a node in order, and the service manager hears of it when a request has really been answered.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import grpc.aio
 import uvloop
 
 from criserver.api.convert.pieces import MESSAGE_LIMIT
 from criserver.api.interceptor import Statuses
+from criserver.api.probe import answers
+from criserver.config.live import Live
 from criserver.config.schema import Config
 from criserver.errors import CriError
-from criserver.kernel import instance, proc
+from criserver.kernel import instance, proc, service_manager
+from criserver.kernel.service_manager import ServiceManager
 from criserver.lifecycle.tasks import Tasks
 from criserver.observe import log as logs
 from criserver.wiring import Server, build
@@ -30,10 +35,16 @@ GRACE_SECONDS = (
     10.0  # how long a stop waits for requests and operations; what is cut off is recovered at the next start
 )
 RETRY_SECONDS = 60.0
+ANSWER_SECONDS = 30.0  # how long the first answer may take before the start has failed
 
 
-def serve(config: Config) -> int:
-    """Serve the CRI until SIGTERM or SIGINT; returns the exit code. CriError when the server cannot start."""
+def serve(source: Callable[[], Config]) -> int:
+    """Serve the CRI until SIGTERM or SIGINT; returns the exit code. CriError when the server cannot start.
+
+    `source` reads the configuration, now and at each reload (SIGHUP, `criserver reload`).
+    """
+    live = Live(source)
+    config = live.current
     handler = logs.configure(config.log_level)
     proc.set_comm("criserver")
     # Seconds for which a thread may keep the event loop waiting for the interpreter; Python's own is 5 ms.
@@ -41,8 +52,9 @@ def serve(config: Config) -> int:
     locks: list[int] = []
     try:
         locks.extend(instance.claim(directory) for directory in (config.root, config.state))
+        locks.append(instance.claim_socket(config.socket_path))
         handler.start()
-        uvloop.run(_serve(config))
+        uvloop.run(_serve(live))
     except CriError as error:
         log.error("cannot serve: %s", error)
         return 1
@@ -53,20 +65,27 @@ def serve(config: Config) -> int:
     return 0
 
 
-async def _serve(config: Config) -> None:
-    tasks = Tasks()
-    server = await build(config, tasks)
+async def _serve(live: Live) -> None:
+    config, tasks, manager = live.current, Tasks(), service_manager.from_environment()
+    server = await build(live, tasks)
+    told_to_stop = _signals(lambda: tasks.spawn(_reload(server), name="reload"))
     try:
         await server.recovery.run()
         await server.images.recover(server.recovery.image_holders())
         await server.garbage.run()
         await server.streaming.start()
         listener = await _listen(config, server)
-        retrying = tasks.spawn(_retry(server), name="garbage collection", endless=True)
+        endless = [tasks.spawn(_retry(server), name="garbage collection", endless=True)]
+        if manager.watchdog:
+            endless.append(tasks.spawn(_keep_alive(manager, config.listen), name="watchdog", endless=True))
+        await answers(config.listen, ANSWER_SECONDS)
+        manager.ready(f"serving {config.listen}")
         log.info("serving", extra={"listen": config.listen, "pid": os.getpid()})
-        await _stopped()
+        await told_to_stop.wait()
+        manager.stopping()
         log.info("stopping: containers and their monitors live on")
-        retrying.cancel()
+        for task in endless:
+            task.cancel()
         for end_streams in server.hang_up:
             end_streams()
         await listener.stop(GRACE_SECONDS)
@@ -80,10 +99,6 @@ async def _serve(config: Config) -> None:
 
 
 async def _listen(config: Config, server: Server) -> grpc.aio.Server:
-    path = config.socket_path
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # The state directory is ours, so whoever bound it is dead.
     options = [("grpc.max_receive_message_length", MESSAGE_LIMIT), ("grpc.max_send_message_length", MESSAGE_LIMIT)]
     listener = grpc.aio.server(interceptors=[Statuses()], options=options)
     listener.add_generic_rpc_handlers(server.services)
@@ -96,15 +111,37 @@ async def _listen(config: Config, server: Server) -> grpc.aio.Server:
     return listener
 
 
-async def _stopped() -> None:
+def _signals(reload: Callable[[], object]) -> asyncio.Event:
+    """SIGHUP reloads from now on; SIGTERM and SIGINT set the event."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    await told.wait()
+    return told
 
 
 async def _retry(server: Server) -> None:
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         await server.garbage.retry()
+
+
+async def _reload(server: Server) -> None:
+    """What SIGHUP asks for. `criserver reload` does the same and has the answer."""
+    try:
+        await asyncio.to_thread(server.reload)
+    except CriError as error:
+        log.error("the configuration is not taken up, nothing changes: %s", error)
+
+
+async def _keep_alive(manager: ServiceManager, listen: str) -> None:
+    """Give the watchdog its sign for as long as this server answers a request of its own."""
+    third = (manager.watchdog or 0) / 3
+    while True:
+        try:
+            await answers(listen, third)
+            manager.alive()
+        except CriError as error:
+            log.error("no sign for the watchdog: %s", error)
+        await asyncio.sleep(third)

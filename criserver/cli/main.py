@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from criserver.cli import config, demo, load, serve, version
+from criserver.cli import config, demo, load, reload, serve, version
 from criserver.errors import CriError
 
 
@@ -25,7 +25,14 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: dict[str, Command] = {"serve": serve, "config": config, "load": load, "demo": demo, "version": version}
+COMMANDS: dict[str, Command] = {
+    "serve": serve,
+    "config": config,
+    "reload": reload,
+    "load": load,
+    "demo": demo,
+    "version": version,
+}
 
 
 def parser() -> argparse.ArgumentParser:

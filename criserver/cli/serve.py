@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 
 from criserver.cli import settings
 
@@ -16,7 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve; returns when told to stop."""
-    config = settings.configuration(args)
+    read = functools.partial(settings.configuration, args)
+    read()  # What is wrong with the files is told before anything heavy is imported.
     from criserver.app import serve
 
-    return serve(config)
+    return serve(read)

@@ -17,7 +17,7 @@ HEADER = """\
 # The configuration of criserver, with every key at its default. Give only what differs.
 #
 # Read in this order, each over the one before: /etc/criserver/config.yaml, /etc/criserver/config.d/*.yaml by name,
-# flags. `criserver config` prints the outcome.
+# flags. `criserver config` prints the outcome. `criserver reload` takes up keys marked [reload] without a restart.
 """
 
 
@@ -35,7 +35,8 @@ def _section(section: object) -> list[str]:
     parts = []
     for field in dataclasses.fields(section):  # type: ignore[arg-type] # every section is a dataclass
         value = getattr(section, field.name)
-        comment = "".join(f"# {line}\n" for line in textwrap.wrap(field.metadata["doc"], 100))
+        doc = field.metadata["doc"] + (" [reload]" if field.metadata.get("live") else "")
+        comment = "".join(f"# {line}\n" for line in textwrap.wrap(doc, 100))
         if dataclasses.is_dataclass(value):
             body = f"{field.name}:\n" + textwrap.indent("".join(_section(value)), "  ")
         else:

@@ -52,9 +52,12 @@ class MetricGroup(StrEnum):
     SPEC = "spec"
 
 
-def _key(default: T, doc: str) -> T:
-    """A key with its default; `doc` is its comment in the example configuration."""
-    return field(default=default, metadata={"doc": doc})
+def _key(default: T, doc: str, *, live: bool = False) -> T:
+    """A key with its default; `doc` is its comment in the example configuration.
+
+    A `live` key is asked for at each use, so that a reload changes it (`config/live`); any other needs a restart.
+    """
+    return field(default=default, metadata={"doc": doc, "live": live})
 
 
 def _section(kind: type[T], doc: str) -> T:
@@ -110,7 +113,7 @@ class ImageConfig:
     registries_conf: str = _key("", "registries.conf (containers-registries.conf(5)); empty: skopeo's own default")
     policy: str = _key("", "policy.json (containers-policy.json(5)); empty: skopeo's own default")
     auth_file: str = _key("", "credentials for pulls without any (containers-auth.json(5)); empty: none")
-    pinned: tuple[str, ...] = _key((), "references whose images the kubelet must not remove")
+    pinned: tuple[str, ...] = _key((), "references or globs whose images the kubelet must not remove", live=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class Config:
     listen: str = _key("unix:///run/criserver/criserver.sock", "where the CRI is served: a unix socket")
     root: str = _key("/var/lib/criserver", "images, layers and the database; survives a reboot")
     state: str = _key("/run/criserver", "monitors, namespaces and sockets; gone at a reboot")
-    log_level: LogLevel = _key(LogLevel.INFO, "debug, info, warning or error")
+    log_level: LogLevel = _key(LogLevel.INFO, "debug, info, warning or error", live=True)
     runtime: RuntimeConfig = _section(RuntimeConfig, "OCI runtimes and cgroups")
     network: NetworkConfig = _section(NetworkConfig, "CNI")
     image: ImageConfig = _section(ImageConfig, "pulling and keeping images")

@@ -14,9 +14,10 @@ RemoveImage of an image that a container uses is refused, as CRI-O does: taking 
 from __future__ import annotations
 
 import fnmatch
+import functools
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -54,17 +55,17 @@ class ImageService:
         layers: Layers,
         operations: Operations,
         *,
-        pinned: Sequence[str] = (),
+        pinned: Callable[[], tuple[str, ...]] = tuple,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`pinned` are names or globs (fnmatch) of images that the kubelet must not collect."""
+        """`pinned` tells, each time, the names or globs (fnmatch) of images that the kubelet must not collect."""
         self._repository = repository
         self._registry = registry
         self._pool = LayerPool(repository, layers)
         self._pulls = Pulls(repository, registry, archives, self._pool, operations, clock)
         self._root = layers.root
         self._operations = operations
-        self._pinned = tuple(map(_pattern, pinned))
+        self._pinned = pinned
         self._clock = clock
 
     async def pull(self, text: str, credentials: Credentials | None = None) -> Image:
@@ -163,11 +164,16 @@ class ImageService:
 
     def _shown(self, image: Image) -> Image:
         names = (*image.repo_tags, *image.repo_digests, image.id)
-        pinned = any(fnmatch.fnmatchcase(name, pattern) for pattern in self._pinned for name in names)
+        pinned = any(fnmatch.fnmatchcase(name, pattern) for pattern in _patterns(self._pinned()) for name in names)
         return replace(image, pinned=True) if pinned else image
 
 
 _SHORTEST_PREFIX = 3
+
+
+@functools.lru_cache(1)
+def _patterns(pinned: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_pattern, pinned))
 
 
 def _pattern(pinned: str) -> str:

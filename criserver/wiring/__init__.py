@@ -8,11 +8,13 @@ import os
 import platform
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
 from criserver.api.admin import admin
 from criserver.api.admin_images import ImageAdmin
+from criserver.api.admin_node import NodeAdmin
 from criserver.api.containers import ContainerHandlers
 from criserver.api.events import EventHandlers
 from criserver.api.health import HealthHandlers, health
@@ -25,6 +27,7 @@ from criserver.api.resources import ResourceHandlers
 from criserver.api.service import service
 from criserver.api.stats import StatsHandlers
 from criserver.api.streaming import StreamHandlers
+from criserver.config.live import Changes, Live
 from criserver.config.schema import Config
 from criserver.drivers.cgroups import open_cgroups
 from criserver.drivers.container_streams import ContainerStreams
@@ -49,6 +52,7 @@ from criserver.lifecycle.stats import StatsService
 from criserver.lifecycle.streams import StreamService
 from criserver.lifecycle.tasks import Tasks
 from criserver.lifecycle.updates import ResourceUpdates
+from criserver.observe import log as logs
 from criserver.state.containers import Containers
 from criserver.state.db import Database
 from criserver.state.journal import Journal
@@ -75,15 +79,17 @@ class Server:
     streaming: StreamingServer
     hang_up: tuple[Callable[[], None], ...]
     leave: Callable[[], Awaitable[None]]
+    reload: Callable[[], Changes]
     services: tuple[grpc.GenericRpcHandler, ...]
 
 
-async def build(config: Config, tasks: Tasks) -> Server:
+async def build(live: Live, tasks: Tasks) -> Server:
     """Build everything; CriError says what this host lacks."""
+    config = live.current
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
-    images = image_service(config, database, operations)
+    images = image_service(live, database, operations)
     cgroups = open_cgroups(config.runtime.cgroup_driver)
     monitors = await running_monitors(config, cgroups)
     powers = await build_powers(config, cgroups, monitors, images)
@@ -108,6 +114,7 @@ async def build(config: Config, tasks: Tasks) -> Server:
             await monitors.retire()
             await removed(cgroups, own_cgroup(config.state))
 
+    reload = partial(_reload, live)
     handlers = (
         PodHandlers(pods, sandboxes),
         ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
@@ -127,12 +134,22 @@ async def build(config: Config, tasks: Tasks) -> Server:
         hang_up=(events.close, healthy.stop),
         leave=leave,
         garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
-        services=(*_services(handlers, images), health(healthy)),
+        reload=reload,
+        services=(*_services(handlers, images), admin(ImageAdmin(images), NodeAdmin(reload)), health(healthy)),
     )
 
 
 def _services(handlers: tuple[object, ...], images: ImageService) -> tuple[grpc.GenericRpcHandler, ...]:
-    return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images)), admin(ImageAdmin(images))
+    return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images))
+
+
+def _reload(live: Live) -> Changes:
+    """Take up the files anew, and tell the log."""
+    changes = live.reload()
+    logs.set_level(live.current.log_level)
+    for line in changes.lines():
+        log.info("configuration: %s", line)
+    return changes
 
 
 def _streaming(config: Config, streams: StreamService, tasks: Tasks) -> StreamingServer:

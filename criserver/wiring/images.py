@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from criserver.config.schema import Config
+from criserver.config.live import Live
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory
 from criserver.drivers.registry import SkopeoRegistry
@@ -14,8 +14,9 @@ from criserver.state.db import Database
 from criserver.state.images import ImageRepository
 
 
-def image_service(config: Config, database: Database, operations: Operations) -> ImageService:
+def image_service(live: Live, database: Database, operations: Operations) -> ImageService:
     """Build it."""
+    config = live.current
     skopeo = Skopeo(SkopeoSettings(config.image.skopeo, config.image.registries_conf, config.image.policy))
     workspaces = Workspaces(config.root)
     return ImageService(
@@ -24,5 +25,5 @@ def image_service(config: Config, database: Database, operations: Operations) ->
         ImageArchives(skopeo, workspaces),
         LayerDirectory(config.root),
         operations,
-        pinned=config.image.pinned,
+        pinned=lambda: live.current.image.pinned,
     )

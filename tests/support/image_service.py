@@ -75,7 +75,7 @@ async def node(
             ImageArchives(skopeo, workspaces),
             LayerDirectory(str(root), limits),
             Operations(tasks),
-            pinned=pinned,
+            pinned=lambda: tuple(pinned),
         )
         await images.recover(())
         yield Node(root, images, repository, tasks)

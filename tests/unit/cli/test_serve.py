@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ def test_the_server_gets_the_configuration_and_gives_the_exit_code(
 ) -> None:
     served: list[Config] = []
 
-    def serve(config: Config) -> int:
-        served.append(config)
+    def serve(source: Callable[[], Config]) -> int:
+        served.append(source())
         return 7
 
     monkeypatch.setattr(app, "serve", serve)

@@ -1,9 +1,10 @@
-"""One server per directory, for exactly as long as it lives."""
+"""One server per directory and per socket, for exactly as long as it lives."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from criserver.errors import FailedPrecondition
-from criserver.kernel.instance import claim
+from criserver.kernel.instance import claim, claim_socket
 
 HOLDER = "import sys, time; from criserver.kernel.instance import claim; claim(sys.argv[1]); print(1, flush=True)"
 
@@ -58,3 +59,45 @@ def test_a_server_that_was_killed_holds_nothing(tmp_path: Path) -> None:
             holder.send_signal(signal.SIGKILL)
     os.close(claim(str(tmp_path)))
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_socket_that_another_program_listens_on(tmp_path: Path) -> None:
+    path = str(tmp_path / "cri.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.bind(path)
+        other.listen(1)
+        with pytest.raises(FailedPrecondition, match=f"{path} is listened on by the server with pid {os.getpid()}:"):
+            claim_socket(path)
+        assert os.path.exists(path), "it is the other's"
+
+
+def test_a_socket_whose_queue_is_full(tmp_path: Path) -> None:
+    path = str(tmp_path / "cri.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.bind(path)
+        other.listen(0)
+        waiting = []
+        for _ in range(8):
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            waiting.append(end)
+            end.connect_ex(path)
+        with pytest.raises(FailedPrecondition, match="with pid unknown"):
+            claim_socket(path)
+        for end in waiting:
+            end.close()
+
+
+def test_two_servers_that_start_at_once_on_one_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "run" / "cri.sock")
+    fd = claim_socket(path)
+    with pytest.raises(FailedPrecondition, match=f"{path} is listened on by the server with pid {os.getpid()}:"):
+        claim_socket(path)
+    os.close(fd)
+
+
+def test_the_socket_of_a_dead_server_is_taken_away(tmp_path: Path) -> None:
+    path = str(tmp_path / "cri.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(path)
+    os.close(claim_socket(path))
+    assert not os.path.exists(path)

@@ -31,7 +31,13 @@ class House:
         repository = ImageRepository(self.database)
         operations = Operations(Tasks())
         return ImageService(
-            repository, self.registry, NoArchives(), self.trees, operations, pinned=pinned, clock=lambda: 7
+            repository,
+            self.registry,
+            NoArchives(),
+            self.trees,
+            operations,
+            pinned=lambda: tuple(pinned),
+            clock=lambda: 7,
         )
 
     def publish(self, reference: str, image: str, *layers: str, manifest: str = "f") -> None:
