@@ -74,6 +74,7 @@ async def _serve(live: Live) -> None:
         await server.images.recover(server.recovery.image_holders())
         await server.garbage.run()
         await server.streaming.start()
+        await server.observing.start()
         listener = await _listen(config, server)
         endless = [tasks.spawn(_retry(server), name="garbage collection", endless=True)]
         if manager.watchdog:
@@ -90,6 +91,7 @@ async def _serve(live: Live) -> None:
             end_streams()
         await listener.stop(GRACE_SECONDS)
         await server.streaming.stop()
+        server.observing.stop()
         await tasks.drain(GRACE_SECONDS)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)
@@ -100,7 +102,7 @@ async def _serve(live: Live) -> None:
 
 async def _listen(config: Config, server: Server) -> grpc.aio.Server:
     options = [("grpc.max_receive_message_length", MESSAGE_LIMIT), ("grpc.max_send_message_length", MESSAGE_LIMIT)]
-    listener = grpc.aio.server(interceptors=[Statuses()], options=options)
+    listener = grpc.aio.server(interceptors=[Statuses(server.metrics)], options=options)
     listener.add_generic_rpc_handlers(server.services)
     old = os.umask(0o177)
     try:

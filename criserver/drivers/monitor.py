@@ -17,7 +17,7 @@ from conmon.client import ConmonError, ConnectionLost, ContainerSpec, Monitor, P
 from criserver.drivers import exits
 from criserver.drivers.exec_place import Places, Request
 from criserver.drivers.execs import ExecSyncs
-from criserver.drivers.watches import Watch
+from criserver.drivers.watches import Living, Watch
 from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, RuntimeFailed, Unavailable
 from criserver.kernel import cgroupfs, proc, trees
 from criserver.kernel.cgroupfs import Hierarchy
@@ -51,6 +51,7 @@ class ConmonMonitors:
         self.places = Places(self._zygote, hierarchies)
         self._execs = ExecSyncs(self.places)
         self._watches: dict[str, Watch] = {}
+        self.living = Living(self._watches)
 
     async def start(self) -> None:
         """Have a zygote: the one of an earlier server, or a new one. Internal when none can be started."""

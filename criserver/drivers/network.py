@@ -6,7 +6,10 @@ embedded one. Attachments are cached on the persistent side, so that addresses a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import cni
 from cni import Attachment as CniAttachment
@@ -17,6 +20,7 @@ from criserver.errors import DeadlineExceeded, FailedPrecondition, InvalidArgume
 from criserver.kernel import process
 from criserver.kernel.offload import offload
 from criserver.model.sandbox import SandboxConfig
+from criserver.observe.metrics import Metrics
 from criserver.ports.network import Attachment, NetworkStatus
 
 IFNAME = "eth0"
@@ -34,6 +38,7 @@ class CniNetwork:
         cache_dir: str,
         fallback_conflist: str | None = None,
         plugin_timeout: float | None = None,
+        metrics: Metrics,
     ) -> None:
         """Directories may come and go; `cache_dir` is this server's own. `fallback_conflist` is a conflist's text.
 
@@ -41,7 +46,8 @@ class CniNetwork:
         CniError for a fallback that is not a conflist.
         """
         self._conf_dir = cni.ConfDir(conf_dir)
-        self._plugins = cni.Plugins(bin_dirs, execute=spawn, limits=_limits(plugin_timeout))
+        self._metrics = metrics
+        self._plugins = cni.Plugins(bin_dirs, execute=self._spawn, limits=_limits(plugin_timeout))
         self._cache = cni.Cache(cache_dir)
         self._gate = cni.Gate()
         self._fallback = parse_list(fallback_conflist.encode(), "embedded conflist") if fallback_conflist else None
@@ -60,7 +66,8 @@ class CniNetwork:
             raise InvalidArgument(str(error)) from error
         try:
             network = self._network(await self._configured())
-            result = await network.add(attachment)
+            with self._counted("ADD"):
+                result = await network.add(attachment)
         except cni.NetworkNotFound as error:
             raise Unavailable(f"pod sandbox {sandbox_id} needs a network: {error}") from error
         except CniError as error:
@@ -73,7 +80,8 @@ class CniNetwork:
         NetworkFailed when a plugin refuses; what it refused stays cached, so that it can be tried again.
         """
         try:
-            await self._delete(sandbox_id, netns)
+            with self._counted("DEL"):
+                await self._delete(sandbox_id, netns)
         except CniError as error:
             raise NetworkFailed(f"cannot detach pod sandbox {sandbox_id} from the network: {error}") from error
 
@@ -127,6 +135,26 @@ class CniNetwork:
         if self._fallback and not loaded.networks and not installed:
             return self._fallback
         return loaded.network()
+
+    async def _spawn(self, argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float) -> Completed:
+        """Run a plugin, and count it."""
+        began, done = time.monotonic(), None
+        try:
+            done = await spawn(argv, env=env, stdin=stdin, timeout=timeout)
+        finally:
+            command, plugin = env.get("CNI_COMMAND", ""), os.path.basename(argv[0])
+            failed = done is None or done.returncode != 0
+            self._metrics.network.plugin_ended(command, plugin, time.monotonic() - began, failed=failed)
+        return done
+
+    @contextmanager
+    def _counted(self, operation: str) -> Iterator[None]:
+        began, failed = time.monotonic(), True
+        try:
+            yield
+            failed = False
+        finally:
+            self._metrics.network.ended(operation, time.monotonic() - began, failed=failed)
 
     def _network(self, config: NetworkConfig) -> cni.Network:
         return cni.Network(config, self._plugins, self._cache, self._gate)

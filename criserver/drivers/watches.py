@@ -8,15 +8,29 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 
 from conmon.client import ConmonError, Monitor, StateRecord
 from criserver.drivers import exits
 from criserver.errors import Internal
 from criserver.kernel import pidfd
+from criserver.kernel.offload import offload
 from criserver.ports.monitor import ExitRecord
 
 # Seconds that a monitor may take to go after SIGKILL.
 _DYING = 5.0
+
+
+class Living:
+    """Which monitors live, of those in a registry of watches."""
+
+    def __init__(self, watches: Mapping[str, Watch]) -> None:
+        self._watches = watches
+
+    async def __call__(self) -> frozenset[str]:
+        """Ids of the containers."""
+        watches = dict(self._watches)
+        return await offload(lambda: frozenset(key for key, watch in watches.items() if watch.monitor_alive()))
 
 
 class Watch:

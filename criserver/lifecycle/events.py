@@ -17,6 +17,7 @@ from enum import StrEnum
 from criserver.errors import ResourceExhausted
 from criserver.model.container import Container, ContainerState
 from criserver.model.sandbox import Sandbox, SandboxState
+from criserver.observe.metrics import Metrics
 from criserver.ports.clock import Clock
 from criserver.state.containers import Containers
 from criserver.state.sandboxes import Sandboxes
@@ -120,9 +121,18 @@ def sandbox_events(old: SandboxState | None, new: SandboxState | None) -> tuple[
 class Events:
     """The bus. `dropped` counts events that a listener did not get."""
 
-    def __init__(self, sandboxes: Sandboxes, containers: Containers, clock: Clock, *, backlog: int = BACKLOG) -> None:
+    def __init__(
+        self,
+        sandboxes: Sandboxes,
+        containers: Containers,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        backlog: int = BACKLOG,
+    ) -> None:
         """Watches both repositories from now on; made in the event loop that listeners run in."""
         self._sandboxes, self._containers, self._clock, self._backlog = sandboxes, containers, clock, backlog
+        self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._listeners: set[Subscription] = set()
         self._last = 0
@@ -142,6 +152,11 @@ class Events:
             yield listener
         finally:
             self._listeners.discard(listener)
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
 
     def close(self) -> None:
         """End every listener's stream, those that come later too: the server stops."""
@@ -172,3 +187,4 @@ class Events:
         for listener in self._listeners:
             if not listener.put(event):
                 self.dropped += 1
+                self._metrics.events.dropped()

@@ -15,6 +15,7 @@ from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.tasks import Tasks
 from criserver.model.container import Container, ContainerState
 from criserver.observe.context import log_context
+from criserver.observe.metrics import Metrics
 from criserver.ports.monitor import ExitRecord
 from criserver.state.containers import Containers
 
@@ -25,8 +26,10 @@ ENDED = frozenset({ContainerState.EXITED, ContainerState.REMOVING})
 class Exits:
     """The registry of watchers."""
 
-    def __init__(self, containers: Containers, powers: Powers, tasks: Tasks, locks: Locks) -> None:
-        self._containers, self._powers = containers, powers
+    def __init__(
+        self, containers: Containers, powers: Powers, tasks: Tasks, locks: Locks, metrics: Metrics
+    ) -> None:
+        self._containers, self._powers, self._metrics = containers, powers, metrics
         self._tasks, self._locks = tasks, locks
         self._ended: dict[str, asyncio.Event] = {}
         self._stopping: set[str] = set()
@@ -82,6 +85,7 @@ class Exits:
         )
         if event := self._ended.get(row.id):
             event.set()
+        self._metrics.events.exited(oom_killed=record.oom_killed, monitor_lost=record.monitor_lost)
         log.info("container has exited", extra={"exit_code": record.exit_code, "oom_killed": record.oom_killed})
         try:
             await self._powers.runtime.delete(row.runtime_handler, row.id)

@@ -34,6 +34,11 @@ class Tasks:
         task.add_done_callback(lambda done: self._settled(done, quiet))
         return task
 
+    @property
+    def count(self) -> int:
+        """How many are running, the endless ones included."""
+        return len(self._running) + len(self._endless)
+
     async def drain(self, seconds: float) -> int:
         """Wait for running tasks but the endless ones, at most `seconds`; returns how many are still running."""
         if self._running:

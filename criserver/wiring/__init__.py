@@ -12,6 +12,7 @@ from functools import partial
 
 import grpc
 
+from criserver import __version__
 from criserver.api.admin import admin
 from criserver.api.admin_images import ImageAdmin
 from criserver.api.admin_node import NodeAdmin
@@ -35,6 +36,7 @@ from criserver.drivers.facts import Facts
 from criserver.drivers.stats.kernel_stats import KernelStats
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
+from criserver.lifecycle.census import Census
 from criserver.lifecycle.container_steps import container_undoers
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.deliveries import Deliveries
@@ -53,6 +55,7 @@ from criserver.lifecycle.streams import StreamService
 from criserver.lifecycle.tasks import Tasks
 from criserver.lifecycle.updates import ResourceUpdates
 from criserver.observe import log as logs
+from criserver.observe.metrics import Metrics
 from criserver.state.containers import Containers
 from criserver.state.db import Database
 from criserver.state.journal import Journal
@@ -60,6 +63,7 @@ from criserver.state.sandboxes import Sandboxes
 from criserver.streaming.server import StreamingServer
 from criserver.streaming.tls import Certificate
 from criserver.wiring.images import image_service
+from criserver.wiring.observing import Observing
 from criserver.wiring.powers import build_powers, own_cgroup, removed, running_monitors
 
 log = logging.getLogger(__name__)
@@ -77,6 +81,8 @@ class Server:
     recovery: Recovery
     garbage: GarbageCollector
     streaming: StreamingServer
+    observing: Observing
+    metrics: Metrics
     hang_up: tuple[Callable[[], None], ...]
     leave: Callable[[], Awaitable[None]]
     reload: Callable[[], Changes]
@@ -90,12 +96,13 @@ async def build(live: Live, tasks: Tasks) -> Server:
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
     images = image_service(live, database, operations)
+    metrics = Metrics(version=__version__)
     cgroups = open_cgroups(config.runtime.cgroup_driver)
     monitors = await running_monitors(config, cgroups)
-    powers = await build_powers(config, cgroups, monitors, images)
+    powers = await build_powers(config, cgroups, monitors, images, metrics)
     node_name = platform.node()
     deliveries = Deliveries(sandboxes, containers, tasks)
-    exits = Exits(containers, powers, tasks, locks)
+    exits = Exits(containers, powers, tasks, locks, metrics)
     facts = Facts()
     builder = Builder(powers, containers, facts, node_name=node_name)
     lives = ContainerLifecycle(sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries)
@@ -105,7 +112,8 @@ async def build(live: Live, tasks: Tasks) -> Server:
     streams = StreamService(sandboxes, containers, powers, ContainerStreams(config.state, monitors.places))
     streaming = _streaming(config, streams, tasks)
     undoers = {**pod_undoers(powers), **container_undoers(powers)}
-    events = Events(sandboxes, containers, powers.clock)
+    events = Events(sandboxes, containers, powers.clock, metrics)
+    census = Census(sandboxes, containers, powers, events, tasks, lambda: len(images.list()), monitors.living, metrics)
     healthy = HealthHandlers((RUNTIME.full_name, IMAGES.full_name))
 
     async def leave() -> None:
@@ -133,6 +141,8 @@ async def build(live: Live, tasks: Tasks) -> Server:
         streaming=streaming,
         hang_up=(events.close, healthy.stop),
         leave=leave,
+        observing=Observing(config.metrics, metrics, census, tasks),
+        metrics=metrics,
         garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
         reload=reload,
         services=(*_services(handlers, images), admin(ImageAdmin(images), NodeAdmin(reload)), health(healthy)),

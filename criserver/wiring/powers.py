@@ -24,6 +24,7 @@ from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.powers import Powers
+from criserver.observe.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ async def running_monitors(config: Config, cgroups: CgroupfsDriver) -> ConmonMon
 
 
 async def build_powers(
-    config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService
+    config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService, metrics: Metrics
 ) -> Powers:
     """One driver per port; CriError says what this host lacks."""
     handlers = {name: HandlerConfig(each.type, each.path or name) for name, each in config.runtime.handlers.items()}
@@ -51,6 +52,7 @@ async def build_powers(
         cache_dir=os.path.join(config.root, "cni"),
         fallback_conflist=CONFLIST if config.network.default_conflist else None,
         plugin_timeout=config.network.plugin_timeout,
+        metrics=metrics,
     )
     return Powers(
         runtime=runtime,

@@ -10,13 +10,16 @@ import grpc
 import grpc.aio
 
 from criserver.api.interceptor import Statuses
+from criserver.observe.metrics import Metrics
 
 
 @asynccontextmanager
-async def serving(directory: Path, *services: grpc.GenericRpcHandler) -> AsyncIterator[str]:
+async def serving(
+    directory: Path, *services: grpc.GenericRpcHandler, metrics: Metrics | None = None
+) -> AsyncIterator[str]:
     """Serve `services` on a socket in `directory`; yields its URI."""
     address = f"unix://{directory}/test.sock"
-    server = grpc.aio.server(interceptors=[Statuses()])
+    server = grpc.aio.server(interceptors=[Statuses(metrics or Metrics())])
     server.add_generic_rpc_handlers(services)
     server.add_insecure_port(address)
     await server.start()

@@ -21,6 +21,7 @@ from criserver.lifecycle.tasks import Tasks
 from criserver.model.container import ContainerConfig, ContainerMetadata, ImageSpec
 from criserver.model.sandbox import PodMetadata, SandboxConfig
 from criserver.model.security import ContainerSecurity, NamespaceMode, NamespaceOptions, SandboxSecurity
+from criserver.observe.metrics import Metrics
 from criserver.spec.wish import HostFacts
 from criserver.state.containers import Containers
 from criserver.state.db import Database
@@ -43,7 +44,8 @@ class House:
         self.powers: Powers = powers(self.world)
         self.operations = Operations(self.tasks)
         self.deliveries = Deliveries(self.sandboxes, self.containers, self.tasks)
-        self.exits = Exits(self.containers, self.powers, self.tasks, self.locks)
+        self.metrics = Metrics()
+        self.exits = Exits(self.containers, self.powers, self.tasks, self.locks, self.metrics)
         builder = Builder(self.powers, self.containers, HostFacts, node_name="node")
         self.lives = ContainerLifecycle(
             self.sandboxes, self.containers, self.journal, self.powers, builder, self.exits, self.operations,

@@ -16,6 +16,7 @@ from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.drivers.network import CniNetwork
 from criserver.kernel import namespaces, process
 from criserver.model.sandbox import PodMetadata, SandboxConfig
+from criserver.observe.metrics import Metrics
 from criserver.ports.network import NetworkStatus
 
 from .conftest import Place
@@ -38,7 +39,7 @@ class Node:
         document = {"cniVersion": "1.0.0", "name": "crdrv", "plugins": [bridge]}
         (conf / "10-crdrv.conflist").write_text(json.dumps(document))
         cache = str(place.root / "cni")
-        self.driver = CniNetwork(conf_dir=str(conf), bin_dirs=[str(PLUGINS)], cache_dir=cache)
+        self.driver = CniNetwork(conf_dir=str(conf), bin_dirs=[str(PLUGINS)], cache_dir=cache, metrics=Metrics())
 
     async def pod(self, sandbox_id: str) -> str:
         await self.pins.pin(sandbox_id, {"net"})

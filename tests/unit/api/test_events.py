@@ -26,7 +26,7 @@ async def take(stream: AsyncIterator[pb.ContainerEventResponse]) -> list[pb.Cont
 
 
 async def test_who_has_the_headers_misses_nothing(house: House) -> None:
-    events, context = Events(house.sandboxes, house.containers, house.powers.clock), Context()
+    events, context = Events(house.sandboxes, house.containers, house.powers.clock, house.metrics), Context()
     given: Any = context
     listening = asyncio.ensure_future(take(EventHandlers(events).GetContainerEvents(pb.GetEventsRequest(), given)))  # noqa: TID251
     await context.sent.wait()
@@ -37,7 +37,7 @@ async def test_who_has_the_headers_misses_nothing(house: House) -> None:
 
 
 async def test_a_listener_that_is_cut_off_is_told(house: House) -> None:
-    events, context = Events(house.sandboxes, house.containers, house.powers.clock, backlog=2), Context()
+    events, context = Events(house.sandboxes, house.containers, house.powers.clock, house.metrics, backlog=2), Context()
     given: Any = context
     stream = EventHandlers(events).GetContainerEvents(pb.GetEventsRequest(), given)
     first = asyncio.ensure_future(anext(stream))  # noqa: TID251

@@ -18,7 +18,9 @@ from criserver.api.pb.api_pb2_grpc import RuntimeServiceStub
 from criserver.api.service import service
 from criserver.errors import Internal, InvalidArgument, NotFound, Unavailable
 from criserver.observe.context import current
+from criserver.observe.metrics import Metrics
 from tests.support.grpc_server import serving
+from tests.unit.observe.test_metrics import scraped
 
 
 class Handlers:
@@ -131,6 +133,25 @@ async def test_a_caller_that_gives_up_ends_the_handler_without_an_error_line(
         await asking
     await asyncio.wait_for(handlers.given_up.wait(), 30)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_every_call_is_counted_with_its_status(tmp_path: Path, handlers: Handlers) -> None:
+    metrics = Metrics()
+    generic = service(pb.DESCRIPTOR.services_by_name["RuntimeService"], handlers)
+    async with (
+        serving(tmp_path, generic, metrics=metrics) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        stub: Any = RuntimeServiceStub(channel)
+        await stub.Version(pb.VersionRequest())
+        handlers.error = Unavailable("later")
+        await failure(stub.Version(pb.VersionRequest()))
+        await failure(drained(stub.GetContainerEvents(pb.GetEventsRequest())))
+    found = scraped(metrics)
+    assert found["criserver_rpc_total", "OK", "Version"] == found["criserver_rpc_total", "UNAVAILABLE", "Version"] == 1
+    assert found["criserver_rpc_total", "UNAVAILABLE", "GetContainerEvents"] == 1
+    assert found["criserver_rpc_duration_seconds_count", "Version"] == 2
+    assert found["criserver_rpc_in_flight", "Version"] == found["criserver_rpc_in_flight", "GetContainerEvents"] == 0
 
 
 async def test_a_method_that_nobody_knows(tmp_path: Path, handlers: Handlers) -> None:

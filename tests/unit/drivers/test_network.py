@@ -14,6 +14,7 @@ from criserver.drivers import network
 from criserver.drivers.network import CniNetwork
 from criserver.errors import InvalidArgument, NetworkFailed, Unavailable
 from criserver.model.sandbox import PodMetadata, PortMapping, SandboxConfig
+from criserver.observe.metrics import Metrics
 from criserver.ports.network import Attachment, Network, NetworkStatus
 
 NETNS = f"/proc/{os.getpid()}/ns/net"
@@ -52,7 +53,9 @@ class Node:
         (self.conf / f"{name}.conflist").write_text(self.conflist(name))
 
     def driver(self, **more: Any) -> CniNetwork:
-        return CniNetwork(conf_dir=str(self.conf), bin_dirs=[str(self.bin)], cache_dir=str(self.cache), **more)
+        return CniNetwork(
+            conf_dir=str(self.conf), bin_dirs=[str(self.bin)], cache_dir=str(self.cache), metrics=Metrics(), **more
+        )
 
     def calls(self) -> list[str]:
         path = self.notes / "calls"

@@ -40,6 +40,7 @@ UNTESTED: dict[str, str] = {
     "criserver/app.py": WHOLE_SERVER,
     "criserver/wiring/__init__.py": WHOLE_SERVER,
     "criserver/wiring/images.py": WHOLE_SERVER,
+    "criserver/wiring/observing.py": WHOLE_SERVER,
     "criserver/wiring/powers.py": WHOLE_SERVER,
 }
 

@@ -14,7 +14,7 @@ CREATED, STARTED, STOPPED, DELETED = EventType
 
 
 def events(house: House, **more: int) -> Events:
-    return Events(house.sandboxes, house.containers, house.powers.clock, **more)
+    return Events(house.sandboxes, house.containers, house.powers.clock, house.metrics, **more)
 
 
 async def take(listener: Subscription, count: int) -> list[Event]:
