@@ -2,8 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support import oci_schema
 
 TESTS = Path(__file__).parent
 NEEDS_ROOT = pytest.mark.skip(reason="needs root")
@@ -17,3 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
             if os.geteuid() != 0:
                 item.add_marker(NEEDS_ROOT)
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What tells whether a config.json is valid."""
+    return oci_schema.validator(tmp_path_factory.mktemp("go"))

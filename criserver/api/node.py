@@ -41,7 +41,7 @@ class NodeHandlers:
     async def Status(self, request: pb.StatusRequest, _: Context) -> pb.StatusResponse:
         """RuntimeReady and NetworkReady with reasons, handlers and features."""
         conditions = [await self._runtime_ready(), await self._network_ready()]
-        info = {"config": json.dumps(self._verbose)} if request.verbose else {}
+        info = {"config": json.dumps(self._verbose), "runtime": self._default()} if request.verbose else {}
         return pb.StatusResponse(
             status=pb.RuntimeStatus(conditions=conditions),
             info=info,
@@ -74,6 +74,10 @@ class NodeHandlers:
         return pb.RuntimeCondition(
             type="NetworkReady", status=status.ready, reason=status.reason, message=status.message
         )
+
+    def _default(self) -> str:
+        choice = self._runtime.choice
+        return json.dumps({"defaultHandler": choice.handler, "because": choice.reason})
 
     def _handlers(self) -> list[pb.RuntimeHandler]:
         handlers = [_handler(each.name, each) for each in self._runtime.handlers()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from criserver.config.schema import Config, MetricsConfig, StreamingConfig
+from criserver.config import defaults
+from criserver.config.schema import AUTO, Config, MetricsConfig, RuntimeConfig, StreamingConfig
 
 # sockaddr_un.sun_path has 108 bytes with its closing NUL (unix(7)).
 SOCKET_PATH_MAX = 107
+_SYSTEMD = "org.systemd.property."
 
 
 def faults(config: Config) -> Iterator[tuple[str, str]]:
@@ -20,6 +22,7 @@ def faults(config: Config) -> Iterator[tuple[str, str]]:
             yield key, f"must be an absolute path without '..' or '//', not {path!r}"
     yield from _directories(config)
     yield from _runtime(config)
+    yield from _defaults(config.runtime)
     yield from _addresses(config)
     yield from _certificate(config.streaming)
     if not 0 < config.network.plugin_timeout <= 3600:
@@ -48,6 +51,10 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
     for key in ("tls_cert", "tls_key"):
         if path := getattr(config.streaming, key):
             yield f"streaming.{key}", path
+    for name, handler in config.runtime.handlers.items():
+        for key in ("root", "seccomp_profile", "base_spec"):
+            if path := getattr(handler, key):
+                yield f"runtime.handlers.{name}.{key}", path
     binaries = {"image.skopeo": config.image.skopeo}
     binaries |= {f"runtime.handlers.{name}.path": handler.path for name, handler in config.runtime.handlers.items()}
     yield from ((key, path) for key, path in binaries.items() if "/" in path)
@@ -64,12 +71,52 @@ def _directories(config: Config) -> Iterator[tuple[str, str]]:
 
 def _runtime(config: Config) -> Iterator[tuple[str, str]]:
     runtime = config.runtime
-    if runtime.default_handler not in runtime.handlers:
+    if runtime.default_handler not in (AUTO, *runtime.handlers):
         names = ", ".join(sorted(runtime.handlers))
-        yield "runtime.default_handler", f"must be one of runtime.handlers ({names}), not {runtime.default_handler!r}"
-    for name in runtime.handlers:
-        if not name or "/" in name or not name.isprintable():
+        yield (
+            "runtime.default_handler",
+            f"must be auto or one of runtime.handlers ({names}), not {runtime.default_handler!r}",
+        )
+    for name, handler in runtime.handlers.items():
+        if not name or "/" in name or not name.isprintable() or name == AUTO:
             yield "runtime.handlers", f"has a name that no pod can ask for: {name!r}"
+        if (handler.minimum_memory or 0) < 0:
+            yield f"runtime.handlers.{name}.minimum_memory", f"must not be negative, not {handler.minimum_memory}"
+        for pattern in handler.annotations:
+            if fault := _annotation(pattern):
+                yield f"runtime.handlers.{name}.annotations", f"{fault}: {pattern!r}"
+
+
+def _defaults(runtime: RuntimeConfig) -> Iterator[tuple[str, str]]:
+    """What containers get without asking."""
+    parsed: dict[str, tuple[Callable[[str], object], Iterable[str]]] = {
+        "default_sysctls": (defaults.pair, runtime.default_sysctls),
+        "default_env": (defaults.pair, runtime.default_env),
+        "default_ulimits": (defaults.ulimit, runtime.default_ulimits),
+        "default_mounts": (defaults.mount, runtime.default_mounts),
+        "umask": (defaults.umask, [runtime.umask] if runtime.umask else []),
+        "timezone": (defaults.zone, [runtime.timezone]),
+    }
+    for key, (parse, entries) in parsed.items():
+        for entry in entries:
+            try:
+                parse(entry)
+            except ValueError as error:
+                yield f"runtime.{key}", f"{error}, not {entry!r}"
+    if not 0 <= runtime.pids_limit <= 1 << 22:
+        yield "runtime.pids_limit", f"must be from 0 to {1 << 22}, not {runtime.pids_limit}"
+    if not 1 << 16 <= runtime.shm_size <= 1 << 50:
+        yield "runtime.shm_size", f"must be from 65536 to {1 << 50} bytes, not {runtime.shm_size}"
+
+
+def _annotation(pattern: str) -> str:
+    """What is wrong with an entry of an allow-list of annotations; empty when nothing is."""
+    start = pattern.removesuffix("*")
+    if not start or "*" in start or not start.isprintable():
+        return "must be a key, or the beginning of one and a *"
+    if start.startswith(_SYSTEMD) or (pattern.endswith("*") and _SYSTEMD.startswith(start)):
+        return f"must not let {_SYSTEMD}* pass, which systemd would run as root (CVE-2024-3154)"
+    return ""
 
 
 def _addresses(config: Config) -> Iterator[tuple[str, str]]:

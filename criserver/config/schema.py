@@ -6,11 +6,13 @@ sections (`runtime.handlers`) is written as a dict, since that is what YAML give
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TypeVar
 
 T = TypeVar("T")
+AUTO = "auto"
+"""The `runtime.default_handler` that is chosen when the server starts."""
 
 
 class LogLevel(StrEnum):
@@ -71,23 +73,71 @@ class Handler:
 
     path: str = _key("", "the binary: an absolute path, or a name looked up in PATH; empty: the handler's name")
     type: HandlerType = _key(HandlerType.RUNC, "which command line the binary understands: runc or crun")
+    root: str = _key("", "where the binary keeps its containers' state; empty: a directory of the handler's in `state`")
+    annotations: tuple[str, ...] = _key(
+        (),
+        "annotations of pods and containers that reach the runtime: a key, or the beginning of keys and a *; the "
+        "container's count more than the pod's; none of org.systemd.property",
+    )
+    seccomp_profile: str = _key(
+        "", "the profile (containers-common's form, JSON) that RuntimeDefault means here; empty: the host's"
+    )
+    privileged_without_host_devices: bool = _key(False, "whether privileged containers get no device of the host")
+    minimum_memory: int | None = _key(
+        None, "bytes below which a memory limit is refused, as nothing starts with it; null: what the type needs"
+    )
+    base_spec: str = _key(
+        "",
+        "an OCI config.json that containers begin from: what neither request nor configuration says comes from it, "
+        "except who runs and what it may do; empty: none",
+    )
 
 
 def _handlers() -> dict[str, Handler]:
     return {"runc": Handler(), "crun": Handler(type=HandlerType.CRUN)}
 
 
+def _docs(section: type) -> str:
+    """The keys of a section that stands in a mapping, which the example cannot comment one by one."""
+    return "; ".join(f"{key.name} ({key.metadata['doc']})" for key in fields(section))
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeConfig:
     """OCI runtimes and cgroups."""
 
-    default_handler: str = _key("runc", "the handler of pods that name none")
+    default_handler: str = _key(
+        AUTO, "the handler of pods that name none; auto: crun where it is installed and works on this host, else runc"
+    )
     handlers: dict[str, Handler] = field(
         default_factory=_handlers,
-        metadata={"doc": "handlers by name; those given here are added to these two; a missing binary is left out"},
+        metadata={
+            "doc": "handlers by name; those given here are added to these two; a missing binary is left out. Keys of "
+            "each: " + _docs(Handler)
+        },
     )
     cgroup_driver: CgroupDriver = _key(
         CgroupDriver.AUTO, "auto, cgroupfs or systemd; must be the kubelet's; auto is systemd where it is process 1"
+    )
+    default_capabilities: tuple[str, ...] | None = _key(
+        None, "capabilities of containers before a request adds and drops some; null: the fourteen that are usual"
+    )
+    default_sysctls: tuple[str, ...] = _key(
+        (), "KEY=VALUE: sysctls of pods that have the namespace for themselves and say nothing else"
+    )
+    default_env: tuple[str, ...] = _key((), "NAME=VALUE: variables of containers; image and request count more")
+    default_ulimits: tuple[str, ...] = _key((), "NAME=SOFT:HARD as in nofile=1024:4096: limits of processes; -1: none")
+    default_mounts: tuple[str, ...] = _key(
+        (), "SOURCE:DESTINATION or SOURCE:DESTINATION:OPTION,...: paths of the host in containers, as in /a:/b:ro,exec"
+    )
+    timezone: str = _key("", "zone of containers, as in Europe/Berlin; Local: the host's; empty: the image's")
+    umask: str = _key(
+        "", "umask of containers' processes, octal, as in '0022'; runc 1.1 keeps to it but in exec; empty: 0022"
+    )
+    pids_limit: int = _key(0, "processes and threads that a container may have; 0: as many as its pod")
+    shm_size: int = _key(64 << 20, "bytes of a pod's /dev/shm")
+    device_ownership_from_security_context: bool = _key(
+        False, "whether devices that a container asks for belong to its user, and not to the host's owner"
     )
 
 

@@ -20,8 +20,9 @@ NODE_FILE_LIMIT = 1 << 20
 class PodFilesDriver:
     """Implements `ports.pod_files.PodFiles`."""
 
-    def __init__(self, state: str) -> None:
-        self._base = os.path.join(state, "sandboxes")
+    def __init__(self, state: str, *, shm_size: int = SHM_SIZE) -> None:
+        """`shm_size`: bytes of each pod's /dev/shm."""
+        self._base, self._shm_size = os.path.join(state, "sandboxes"), shm_size
 
     def paths(self, sandbox_id: str, config: SandboxConfig) -> PodPaths:
         """Where they are or would be."""
@@ -62,7 +63,7 @@ class PodFilesDriver:
             os.makedirs(paths.shm, mode=0o700, exist_ok=True)
             if not mount.is_mountpoint(paths.shm):
                 flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
-                mount.mount("shm", paths.shm, "tmpfs", flags, f"mode=1777,size={SHM_SIZE}")
+                mount.mount("shm", paths.shm, "tmpfs", flags, f"mode=1777,size={self._shm_size}")
 
 
 def _node_file(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 # An error goes into a gRPC status, whose metadata clients bound at 8 KiB.
@@ -39,6 +40,12 @@ def version(stdout: bytes) -> str:
     """The version in what `runc --version` or `crun --version` prints first: "runc version 1.1.5"."""
     first = stdout.decode("utf-8", "replace").partition("\n")[0]
     return first.rpartition(" version ")[2].strip()[:128]
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with: (1, 8, 1) of "1.8.1-dev"; empty when it begins with none."""
+    found = re.match(r"\d{1,9}(\.\d{1,9})*", version, re.ASCII)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def features(stdout: bytes) -> Features:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from criserver.errors import FailedPrecondition, InvalidArgument
@@ -17,7 +17,7 @@ from criserver.model.security import NamespaceMode, ProfileType
 from criserver.spec import signals, user
 from criserver.spec.assemble import build, clamped
 from criserver.spec.mounts import volume_destinations
-from criserver.spec.wish import HostFacts, ResolvedDevice, ResolvedMount, SandboxFiles, SpecWish
+from criserver.spec.wish import HostFacts, Policy, ResolvedDevice, ResolvedMount, SandboxFiles, SpecWish
 from criserver.state.containers import Containers
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,17 @@ class Builder:
     """Builds the config.json of a container whose root is mounted."""
 
     def __init__(
-        self, powers: Powers, containers: Containers, facts: Callable[[], HostFacts], *, node_name: str
+        self,
+        powers: Powers,
+        containers: Containers,
+        facts: Callable[[], HostFacts],
+        policies: Mapping[str, Policy],
+        *,
+        node_name: str,
     ) -> None:
-        """`facts` is asked at each build: devices come and go."""
+        """`facts` is asked at each build: devices come and go. `policies` are those of the handlers, by name."""
         self._powers, self._containers, self._facts, self._node_name = powers, containers, facts, node_name
+        self._policies = policies
         self._said: set[str] = set()
 
     def stop_signal(self, config: ContainerConfig, image: Image) -> str:
@@ -82,11 +89,19 @@ class Builder:
             volumes=await self._volumes(row, image, rootfs),
             devices=await self._devices(config),
             seccomp_localhost=await self._seccomp(config),
-            host=self._facts(),
+            host=self._host(sandbox.runtime_handler),
+            policy=self._policies.get(sandbox.runtime_handler, Policy()),
         )
         spec = build(wish)
         self._say_once(clamped(wish))
         return Built(spec, identity.user)
+
+    def _host(self, handler: str) -> HostFacts:
+        """The host as this handler can use it."""
+        return replace(
+            self._facts(),
+            recursive_read_only=self._powers.runtime.handler(handler).recursive_read_only_mounts,
+        )
 
     def _namespaces(self, sandbox: Sandbox, config: ContainerConfig) -> Mapping[str, str]:
         paths = {kind: self._powers.namespaces.path(sandbox.id, kind) for kind in ("net", "ipc", "uts", "pid")}

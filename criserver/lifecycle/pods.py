@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 
 from criserver.errors import Unimplemented
@@ -27,11 +27,13 @@ from criserver.model.transitions import check_sandbox
 from criserver.observe.context import log_context
 from criserver.observe.timings import Stages
 from criserver.ports.network import Attachment
+from criserver.spec import sysctls
 from criserver.state.codec import encode
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
 
 log = logging.getLogger(__name__)
+NO_SYSCTLS: Mapping[str, str] = {}
 
 
 class PodLifecycle:
@@ -47,10 +49,12 @@ class PodLifecycle:
         deliveries: Deliveries,
         *,
         node_name: str,
+        default_sysctls: Mapping[str, str] = NO_SYSCTLS,
     ) -> None:
+        """`default_sysctls` are set in pods that have the namespace for themselves and say nothing else."""
         self._sandboxes, self._journal, self._powers = sandboxes, journal, powers
         self._containers, self._operations, self._node_name = containers, operations, node_name
-        self._deliveries = deliveries
+        self._deliveries, self._default_sysctls = deliveries, default_sysctls
         self._undoers = pod_undoers(powers)
 
     async def run(self, config: SandboxConfig, handler: str) -> str:
@@ -116,10 +120,9 @@ class PodLifecycle:
         kinds = {"uts"}
         kinds |= {"net"} if options.network is not NamespaceMode.NODE else set()
         kinds |= {"ipc"} if options.ipc is not NamespaceMode.NODE else set()
+        values = sysctls.with_defaults(self._default_sysctls, config.sysctls, options)
         with stages.stage("namespaces"):
-            await undo.step(
-                NAMESPACES, lambda: powers.namespaces.pin(key, kinds, hostname=hostname, sysctls=config.sysctls)
-            )
+            await undo.step(NAMESPACES, lambda: powers.namespaces.pin(key, kinds, hostname=hostname, sysctls=values))
         parent = config.cgroup_parent or powers.cgroups.default_parent(key)
         # The plugins take most of the time, and need nothing but the network namespace.
         (owns, pid_init), attachment = await together(

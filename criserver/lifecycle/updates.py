@@ -26,6 +26,7 @@ from criserver.state.containers import Containers
 from criserver.state.sandboxes import Sandboxes
 
 log = logging.getLogger(__name__)
+NO_POLICY = Policy()
 _LIVE = frozenset({ContainerState.CREATED, ContainerState.RUNNING})
 
 
@@ -41,9 +42,11 @@ class ResourceUpdates:
         operations: Operations,
         locks: Locks,
         facts: Callable[[], HostFacts],
+        policies: Mapping[str, Policy],
     ) -> None:
         self._sandboxes, self._containers, self._powers = sandboxes, containers, powers
         self._readings, self._operations, self._locks, self._facts = readings, operations, locks, facts
+        self._policies = policies
 
     async def container(self, container_id: str, asked: LinuxResources) -> None:
         """Set what is asked for, leave the rest; oom_score_adj stays what it was when the container was made.
@@ -91,7 +94,9 @@ class ResourceUpdates:
             raise FailedPrecondition(
                 "linux.hugepage_limits: no runtime changes them while a container lives; make the container anew"
             )
-        limits = self._document(wanted, "linux")
+        # Of the policy only what a limit must not fall below: what else it says was in force at the creation.
+        minimum = self._policies.get(row.runtime_handler, Policy()).minimum_memory
+        limits = self._document(wanted, "linux", Policy(minimum_memory=minimum))
         if asked.memory_limit_in_bytes > 0:
             await self._check_memory(row, asked.memory_limit_in_bytes)
         if limits:
@@ -107,8 +112,8 @@ class ResourceUpdates:
             await self._powers.cgroups.limit(row.cgroups_path, {"cpu": {"quota": -1}})
         await runtime.update(row.runtime_handler, row.id, limits)
 
-    def _document(self, wanted: LinuxResources, field: str) -> Mapping[str, Any]:
-        document = resources(wanted, self._facts(), Policy(), field, update=True)
+    def _document(self, wanted: LinuxResources, field: str, policy: Policy = NO_POLICY) -> Mapping[str, Any]:
+        document = resources(wanted, self._facts(), policy, field, update=True)
         return {key: part for key, part in document.items() if key != "hugepageLimits"}
 
     async def _check_memory(self, row: Container, limit: int) -> None:

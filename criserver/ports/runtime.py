@@ -22,8 +22,21 @@ class Handler:
     user_namespaces: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The name of the default handler, and in words why it is the one."""
+
+    handler: str
+    reason: str
+
+
 class Runtime(Protocol):
     """Calls of the runtime binary for one container, and what it says of itself."""
+
+    @property
+    def choice(self) -> Choice:
+        """The default handler, whether or not it can be used, and why it is the one."""
+        ...
 
     def handler(self, name: str) -> Handler:
         """The handler of that name, "" for the default one; InvalidArgument lists those that exist."""

@@ -1,10 +1,13 @@
 """Annotations of the document: what runtimes and people may read there, and nothing that a pod slips in.
 
-A runtime acts on some annotations (systemd properties, devices, handlers), so a pod's own reach it only by exact key
-of the handler's allow-list (CVE-2024-3154, CVE-2023-6476).
+A runtime acts on some annotations (systemd properties, devices, handlers), so a pod's own reach it only by the
+handler's allow-list: an exact key, or the beginning of keys that the operator has written with a "*" (CVE-2024-3154,
+CVE-2023-6476).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from criserver.spec.wish import SpecWish
 
@@ -18,7 +21,7 @@ def document_annotations(wish: SpecWish) -> dict[str, str]:
         key: value
         for source in (pod.annotations, container.annotations)
         for key, value in source.items()
-        if key in wish.policy.allowed_annotations and not key.startswith(_NEVER)
+        if allowed(key, wish.policy.allowed_annotations)
     }
     result.update(
         {
@@ -32,3 +35,12 @@ def document_annotations(wish: SpecWish) -> dict[str, str]:
         }
     )
     return dict(sorted(result.items()))
+
+
+def allowed(key: str, patterns: Iterable[str]) -> bool:
+    """Whether an allow-list lets the key pass."""
+    if key.startswith(_NEVER):
+        return False
+    return any(
+        key == pattern or (pattern.endswith("*") and key.startswith(pattern.removesuffix("*"))) for pattern in patterns
+    )

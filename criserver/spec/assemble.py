@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from criserver.errors import InvalidArgument
-from criserver.spec import binds, capabilities, checks, devices, mounts, namespaces, process, resources, security
+from criserver.spec import base, binds, capabilities, checks, devices, mounts, namespaces, process, resources, security
 from criserver.spec.annotations import document_annotations
 from criserver.spec.wish import SpecWish
 
@@ -31,6 +31,8 @@ def build(wish: SpecWish) -> dict[str, Any]:
         "annotations": document_annotations(wish),
         "linux": _linux(wish),
     }
+    if wish.policy.base:
+        document = base.under(wish.policy.base, document)
     checks.writable(document)
     return document
 

@@ -1,7 +1,8 @@
 """All mounts of a container, in order: what every container has, the pod's files, image volumes, and the request's.
 
-A mount of the request counts more than an image volume, that more than a file of the pod, and that more than a
-default at the same place. How one mount of the request becomes an OCI mount is in `binds.py`.
+A mount of the request counts more than an image volume, that more than a mount of the configuration, that more than a
+file of the pod, and that more than a default at the same place. How one mount of the request becomes an OCI mount is
+in `binds.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def mounts(wish: SpecWish) -> list[OciMount]:
     """`mounts` of the document: defaults first, then the others, a parent before what lies in it."""
     asked = _asked(wish)
     _, label = security.selinux_labels(wish)
-    added = {mount["destination"]: mount for mount in (*_pod_files(wish), *_volumes(wish), *asked)}
+    ours = (*_pod_files(wish), *_configured(wish), *_volumes(wish), *asked)
+    added = {mount["destination"]: mount for mount in ours}
     kept = [mount for mount in defaults(wish, label) if not _covered(mount["destination"], added)]
     return kept + sorted(added.values(), key=lambda mount: str(mount["destination"]).count("/"))
 
@@ -79,6 +81,10 @@ def _pod_files(wish: SpecWish) -> list[OciMount]:
     if files.shm:
         result.append(_bind("/dev/shm", files.shm, [*_HARDENED, "rw"]))
     return result
+
+
+def _configured(wish: SpecWish) -> list[OciMount]:
+    return [_bind(mount.destination, mount.source, list(mount.options)) for mount in wish.policy.mounts]
 
 
 def _volumes(wish: SpecWish) -> list[OciMount]:

@@ -50,7 +50,8 @@ def seccomp_filter(wish: SpecWish) -> dict[str, Any] | None:
         )
     granted = capabilities.granted(security, wish.policy.default_capabilities, wish.host.capabilities)
     if asked.profile_type is ProfileType.RUNTIME_DEFAULT:
-        return seccomp.convert(wish.host.seccomp_profile or seccomp_default.profile(), frozenset(granted), wish.host)
+        profile = wish.policy.seccomp_profile or wish.host.seccomp_profile or seccomp_default.profile()
+        return seccomp.convert(profile, frozenset(granted), wish.host)
     if not asked.localhost_ref or wish.seccomp_localhost is None:
         # An empty reference must not mean unconfined (CVE-2023-2431).
         raise InvalidArgument(f"seccomp.localhost_ref: {asked.localhost_ref!r} names no profile; give the path of one")

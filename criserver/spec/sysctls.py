@@ -6,6 +6,7 @@ can take apart in another way (CVE-2022-0811).
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 
@@ -34,6 +35,18 @@ def check(sysctls: Mapping[str, str], options: NamespaceOptions) -> dict[str, st
         _check_namespace(key, given, options)
         result[key] = value
     return result
+
+
+def with_defaults(defaults: Mapping[str, str], asked: Mapping[str, str], options: NamespaceOptions) -> dict[str, str]:
+    """What is set in a pod: the configuration's sysctls as far as the pod has the namespace, then its own.
+
+    Both were checked before. A pod in a namespace of the node leaves the node as it is (CVE-2022-0532).
+    """
+    applicable: dict[str, str] = {}
+    for key, value in defaults.items():
+        with contextlib.suppress(InvalidArgument):
+            applicable |= check({key: value}, options)
+    return {**applicable, **asked}
 
 
 def dotted(key: str) -> str:

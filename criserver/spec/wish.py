@@ -56,11 +56,21 @@ class Rlimit:
 
 
 @dataclass(frozen=True, slots=True)
+class DefaultMount:
+    """A path of the host that every container of a handler has; `options` are those of mount(8)."""
+
+    source: str
+    destination: str
+    options: tuple[str, ...] = ("rw",)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the server's configuration says of containers of this handler.
 
-    `allowed_annotations`: exact annotation keys that pass from pod and container into the document.
-    `pids_limit` and `minimum_memory` (bytes): 0 for none. `umask`: None leaves the runtime's.
+    `allowed_annotations`: annotations that pass from pod and container into the document, by key or by its beginning
+    and a "*". `pids_limit` and `minimum_memory` (bytes): 0 for none. `umask`: None leaves the runtime's.
+    `seccomp_profile`: what RuntimeDefault means, None for the host's. `base`: the document that containers begin from.
     """
 
     default_capabilities: tuple[str, ...] = DEFAULT
@@ -72,6 +82,9 @@ class Policy:
     allowed_annotations: frozenset[str] = frozenset()
     privileged_without_host_devices: bool = False
     device_ownership_from_security_context: bool = False
+    mounts: tuple[DefaultMount, ...] = ()
+    seccomp_profile: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,10 @@ from criserver.api.stats import StatsHandlers
 from criserver.api.streaming import StreamHandlers
 from criserver.config.live import Changes, Live
 from criserver.config.schema import Config
-from criserver.drivers.cgroups import open_cgroups
+from criserver.drivers.cgroups import CgroupfsDriver, open_cgroups
 from criserver.drivers.container_streams import ContainerStreams
 from criserver.drivers.facts import Facts
+from criserver.drivers.monitor import ConmonMonitors
 from criserver.drivers.stats.kernel_stats import KernelStats
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
@@ -64,6 +65,8 @@ from criserver.streaming.server import StreamingServer
 from criserver.streaming.tls import Certificate
 from criserver.wiring.images import image_service
 from criserver.wiring.observing import Observing
+from criserver.wiring.policies import default_sysctls
+from criserver.wiring.policies import policies as policies_of
 from criserver.wiring.powers import build_powers, own_cgroup, removed, running_monitors
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,7 @@ class Server:
 async def build(live: Live, tasks: Tasks) -> Server:
     """Build everything; CriError says what this host lacks."""
     config = live.current
+    policies, sysctls = policies_of(config.runtime), default_sysctls(config.runtime)
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
@@ -104,10 +108,13 @@ async def build(live: Live, tasks: Tasks) -> Server:
     deliveries = Deliveries(sandboxes, containers, tasks)
     exits = Exits(containers, powers, tasks, locks, metrics)
     facts = Facts()
-    builder = Builder(powers, containers, facts, node_name=node_name)
+    builder = Builder(powers, containers, facts, policies, node_name=node_name)
     lives = ContainerLifecycle(sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries)
-    pods = PodLifecycle(sandboxes, journal, powers, lives, operations, deliveries, node_name=node_name)
+    pods = PodLifecycle(
+        sandboxes, journal, powers, lives, operations, deliveries, node_name=node_name, default_sysctls=sysctls
+    )
     readings = KernelStats(cgroupfs.hierarchies(), facts().hugepage_sizes)
+    updates = ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts, policies)
     stats = StatsService(sandboxes, containers, powers, readings, tasks, period=config.stats.collection_period)
     streams = StreamService(sandboxes, containers, powers, ContainerStreams(config.state, monitors.places))
     streaming = _streaming(config, streams, tasks)
@@ -116,18 +123,12 @@ async def build(live: Live, tasks: Tasks) -> Server:
     census = Census(sandboxes, containers, powers, events, tasks, lambda: len(images.list()), monitors.living, metrics)
     healthy = HealthHandlers((RUNTIME.full_name, IMAGES.full_name))
 
-    async def leave() -> None:
-        """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
-        if not len(sandboxes) and not len(containers):
-            await monitors.retire()
-            await removed(cgroups, own_cgroup(config.state))
-
     reload = partial(_reload, live)
     handlers = (
         PodHandlers(pods, sandboxes),
         ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
         StreamHandlers(streaming),
-        ResourceHandlers(ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts)),
+        ResourceHandlers(updates),
         NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
         StatsHandlers(stats, images.mountpoint),
         EventHandlers(events),
@@ -140,13 +141,22 @@ async def build(live: Live, tasks: Tasks) -> Server:
         recovery=Recovery(sandboxes, containers, journal, powers, pods, lives, exits, tasks, undoers),
         streaming=streaming,
         hang_up=(events.close, healthy.stop),
-        leave=leave,
+        leave=partial(_leave, sandboxes, containers, monitors, cgroups, own_cgroup(config.state)),
         observing=Observing(config.metrics, metrics, census, tasks),
         metrics=metrics,
         garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
         reload=reload,
         services=(*_services(handlers, images), admin(ImageAdmin(images), NodeAdmin(reload)), health(healthy)),
     )
+
+
+async def _leave(
+    sandboxes: Sandboxes, containers: Containers, monitors: ConmonMonitors, cgroups: CgroupfsDriver, own: str
+) -> None:
+    """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
+    if not len(sandboxes) and not len(containers):
+        await monitors.retire()
+        await removed(cgroups, own)
 
 
 def _services(handlers: tuple[object, ...], images: ImageService) -> tuple[grpc.GenericRpcHandler, ...]:

@@ -42,10 +42,13 @@ async def build_powers(
     config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService, metrics: Metrics
 ) -> Powers:
     """One driver per port; CriError says what this host lacks."""
-    handlers = {name: HandlerConfig(each.type, each.path or name) for name, each in config.runtime.handlers.items()}
+    handlers = {
+        name: HandlerConfig(each.type, each.path or name, each.root) for name, each in config.runtime.handlers.items()
+    }
     runtime = await open_runtime(
         handlers, default=config.runtime.default_handler, state=config.state, cgroup_driver=cgroups.driver
     )
+    log.info("the default runtime handler is %s: %s", runtime.choice.handler, runtime.choice.reason)
     network = CniNetwork(
         conf_dir=config.network.conf_dir,
         bin_dirs=config.network.bin_dirs,
@@ -62,7 +65,7 @@ async def build_powers(
         rootfs=OverlayRootfs(config.root, config.state),
         image_volumes=ImageVolumesDriver(config.root, config.state),
         network=network,
-        pod_files=PodFilesDriver(config.state),
+        pod_files=PodFilesDriver(config.state, shm_size=config.runtime.shm_size),
         bundles=BundlesDriver(config.root, config.state),
         host=HostDriver(),
         images=images,

@@ -19,7 +19,7 @@ from criserver.model.sandbox import SandboxConfig
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
 from criserver.ports.network import Attachment, NetworkStatus
 from criserver.ports.pod_files import PodPaths
-from criserver.ports.runtime import Handler
+from criserver.ports.runtime import Choice, Handler
 
 IMAGE = Image(
     id="sha256:" + "1" * 64,
@@ -81,6 +81,8 @@ class FakeClock:
 
 class FakeRuntime(Fake):
     """Port Runtime: runc, always there."""
+
+    choice = Choice("runc", "crun is not installed")
 
     def handler(self, name: str) -> Handler:
         return Handler(name or "runc", "runc", "/usr/sbin/runc", ("/usr/sbin/runc",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
 MODULE = "github.com/opencontainers/runtime-spec@v1.2.1"
+
+
+def check(schema: Any, document: Mapping[str, Any]) -> None:
+    """Assert that a document is valid."""
+    # In JSON a list has no other shape than a list.
+    assert not list(schema.iter_errors(json.loads(json.dumps(document))))
 
 
 def validator(empty: Path) -> Any:

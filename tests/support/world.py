@@ -46,7 +46,7 @@ class House:
         self.deliveries = Deliveries(self.sandboxes, self.containers, self.tasks)
         self.metrics = Metrics()
         self.exits = Exits(self.containers, self.powers, self.tasks, self.locks, self.metrics)
-        builder = Builder(self.powers, self.containers, HostFacts, node_name="node")
+        builder = Builder(self.powers, self.containers, HostFacts, {}, node_name="node")
         self.lives = ContainerLifecycle(
             self.sandboxes, self.containers, self.journal, self.powers, builder, self.exits, self.operations,
             self.locks, self.deliveries,

@@ -74,7 +74,7 @@ async def runtime(request: pytest.FixtureRequest, place: Place) -> OciRuntime:
     """A real runtime as the only handler; skipped when it is not there, or cannot work on this machine."""
     name = request.param
     opened = await open_runtime(
-        {name: HandlerConfig("oci", name)}, default="auto", state=str(place.state), cgroup_driver="cgroupfs"
+        {name: HandlerConfig("oci", name)}, default=name, state=str(place.state), cgroup_driver="cgroupfs"
     )
     if not opened.handlers():
         pytest.skip(f"{name} is missing (apt-get install {name})")

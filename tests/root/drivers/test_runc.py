@@ -8,7 +8,8 @@ import pytest
 
 from criserver.drivers.runc import HandlerConfig, OciRuntime, open_runtime
 from criserver.errors import CriError, FailedPrecondition, InvalidArgument, RuntimeFailed, Unavailable
-from criserver.ports.runtime import Runtime
+from criserver.ports.runtime import Choice, Runtime
+from tests.root.drivers.conftest import crun_works
 
 
 async def opened(
@@ -48,6 +49,32 @@ async def test_default_comes_first(tmp_path: Path, default: str, order: list[str
     runtime = await opened(tmp_path, handlers, default)
     assert [handler.name for handler in runtime.handlers()] == order
     assert runtime.handler("").name == order[0]
+    assert runtime.choice.handler == order[0] and runtime.choice.reason
+
+
+async def test_auto_takes_crun_where_it_works_and_says_which(tmp_path: Path) -> None:
+    runtime = await opened(tmp_path, {"crun": "crun", "runc": "runc"})
+    if crun_works():
+        assert runtime.choice == Choice("crun", "it works on this host")
+    else:
+        assert runtime.choice.handler == "runc"
+        assert runtime.choice.reason.startswith("crun does not work on this host: cgroups in hybrid mode not supported")
+    assert runtime.handlers()[0].name == runtime.choice.handler
+    assert (await opened(tmp_path, {"runc": "runc"})).choice == Choice("runc", "crun is not installed")
+    alone = await opened(tmp_path, {"crun": "runc"})
+    assert alone.choice == Choice("crun", "it works on this host"), "what counts is what the binary does"
+
+
+async def test_an_old_crun_can_mount_read_only_recursively_though_it_does_not_say_so(tmp_path: Path) -> None:
+    configured = {"crun": HandlerConfig("crun", "crun")}
+    runtime = await open_runtime(configured, default="crun", state=str(tmp_path), cgroup_driver="cgroupfs")
+    assert runtime.handler("crun").recursive_read_only_mounts
+
+
+async def test_a_root_of_the_operators_choice(tmp_path: Path) -> None:
+    configured = {"runc": HandlerConfig("runc", "runc", "/run/runc-of-mine")}
+    runtime = await open_runtime(configured, default="runc", state=str(tmp_path), cgroup_driver="cgroupfs")
+    assert runtime.handler("").command[1:] == ("--root", "/run/runc-of-mine")
 
 
 async def test_handler_that_is_not_configured(tmp_path: Path) -> None:

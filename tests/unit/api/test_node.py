@@ -112,6 +112,7 @@ async def test_handlers_and_the_default_one_under_the_empty_name(stub: Any) -> N
 async def test_a_verbose_status_shows_the_configuration(stub: Any) -> None:
     answer = await stub.Status(pb.StatusRequest(verbose=True))
     assert json.loads(answer.info["config"]) == {"root": "/var/lib/criserver"}
+    assert json.loads(answer.info["runtime"]) == {"defaultHandler": "runc", "because": "crun is not installed"}
 
 
 async def test_the_cgroup_driver_that_a_kubelet_has_to_use(stub: Any, node: Node) -> None:

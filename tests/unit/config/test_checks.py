@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,11 @@ from criserver.config.schema import (
     StatsConfig,
     StreamingConfig,
 )
+
+
+def handled(**keys: Any) -> Config:
+    """A configuration with a handler x."""
+    return Config(runtime=RuntimeConfig(handlers={"x": Handler(**keys)}))
 
 
 def test_the_defaults_have_no_fault() -> None:
@@ -46,6 +52,22 @@ def test_the_defaults_have_no_fault() -> None:
         ("runtime.default_handler", Config(runtime=RuntimeConfig(default_handler="kata"))),
         ("runtime.handlers.x.path", Config(runtime=RuntimeConfig(handlers={"runc": Handler(), "x": Handler("a/b")}))),
         ("runtime.handlers", Config(runtime=RuntimeConfig(handlers={"runc": Handler(), "a/b": Handler()}))),
+        ("runtime.handlers", Config(runtime=RuntimeConfig(handlers={"auto": Handler()}))),
+        ("runtime.handlers.x.root", handled(root="run")),
+        ("runtime.handlers.x.base_spec", handled(base_spec="b.json")),
+        ("runtime.handlers.x.minimum_memory", handled(minimum_memory=-1)),
+        *(
+            ("runtime.handlers.x.annotations", handled(annotations=(bad,)))
+            for bad in ("", "*", "a*b", "a*b*", "org.systemd.property.X", "org.systemd.property.*", "org.*", "o*")
+        ),
+        ("runtime.default_env", Config(runtime=RuntimeConfig(default_env=("A",)))),
+        ("runtime.default_ulimits", Config(runtime=RuntimeConfig(default_ulimits=("nofile=2:1",)))),
+        ("runtime.default_mounts", Config(runtime=RuntimeConfig(default_mounts=("a:b",)))),
+        ("runtime.default_sysctls", Config(runtime=RuntimeConfig(default_sysctls=("a",)))),
+        ("runtime.umask", Config(runtime=RuntimeConfig(umask="99"))),
+        ("runtime.timezone", Config(runtime=RuntimeConfig(timezone="../x"))),
+        ("runtime.pids_limit", Config(runtime=RuntimeConfig(pids_limit=-1))),
+        ("runtime.shm_size", Config(runtime=RuntimeConfig(shm_size=0))),
         ("streaming.address", Config(streaming=StreamingConfig(address="localhost"))),
         ("streaming.port", Config(streaming=StreamingConfig(port=65536))),
         ("streaming.tls_key", Config(streaming=StreamingConfig(tls_cert="/c.pem"))),
@@ -58,6 +80,11 @@ def test_the_defaults_have_no_fault() -> None:
 )
 def test_a_fault_names_its_key(key: str, config: Config) -> None:
     assert key in dict(faults(config))
+
+
+def test_annotations_by_key_and_by_beginning() -> None:
+    handlers = {"runc": Handler(annotations=("io.kata-containers.*", "run.oci.handler", "org.example*"))}
+    assert list(faults(Config(runtime=RuntimeConfig(handlers=handlers, default_handler="runc")))) == []
 
 
 def test_the_longest_socket_path_is_allowed() -> None:

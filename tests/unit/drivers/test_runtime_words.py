@@ -67,3 +67,11 @@ def test_version(stdout: str, version: str) -> None:
 )
 def test_features(document: object, features: Features) -> None:
     assert runtime_words.features(json.dumps(document).encode()) == features
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("1.8.1", (1, 8, 1)), ("1.1.5+ds1", (1, 1, 5)), ("0.20", (0, 20)), ("UNKNOWN", ()), ("", ())],
+)
+def test_release(version: str, numbers: tuple[int, ...]) -> None:
+    assert runtime_words.release(version) == numbers

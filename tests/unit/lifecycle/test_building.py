@@ -17,7 +17,7 @@ from criserver.model.image import Image, ImageDefaults
 from criserver.model.resources import LinuxResources
 from criserver.model.sandbox import Sandbox
 from criserver.model.security import NamespaceMode, NamespaceOptions, ProfileType, SecurityProfile
-from criserver.spec.wish import HostFacts
+from criserver.spec.wish import HostFacts, Policy
 from tests.support.fakes import IMAGE, FakeHost
 from tests.support.world import House, container, pod
 
@@ -29,10 +29,11 @@ class Bench:
     house: House
     sandbox: Sandbox
     facts: HostFacts = field(default_factory=HostFacts)
+    policies: dict[str, Policy] = field(default_factory=dict)
 
     async def build(self, config: ContainerConfig, image: Image = IMAGE) -> dict[str, Any]:
         """The document of a container of that configuration."""
-        builder = Builder(self.house.powers, self.house.containers, lambda: self.facts, node_name="node")
+        builder = Builder(self.house.powers, self.house.containers, lambda: self.facts, self.policies, node_name="node")
         return (await builder.build(self.sandbox, self.row(config), image, "/rootfs/c1")).spec
 
     def row(self, config: ContainerConfig) -> Container:
@@ -122,7 +123,7 @@ async def test_mounts_of_the_request(bench: Bench) -> None:
 
 async def test_image_volumes_lie_where_they_were_mounted(bench: Bench, house: House) -> None:
     mounts = (Mount("/whole", image=ImageSpec("x")), Mount("/part", image=ImageSpec("x"), image_sub_path="etc"))
-    builder = Builder(house.powers, house.containers, HostFacts, node_name="node")
+    builder = Builder(house.powers, house.containers, HostFacts, {}, node_name="node")
     volumes = {"/whole": "/volumes/c1/0", "/part": "/volumes/c1/1"}
     row = bench.row(container(mounts=mounts))
     spec = (await builder.build(bench.sandbox, row, IMAGE, "/rootfs/c1", volumes)).spec
@@ -174,7 +175,7 @@ async def test_what_is_less_than_asked_is_said_once(
     bench: Bench, house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     facts = HostFacts(capabilities=frozenset({"CAP_CHOWN"}), oom_score_adj=200)
-    builder = Builder(house.powers, house.containers, lambda: facts, node_name="node")
+    builder = Builder(house.powers, house.containers, lambda: facts, {}, node_name="node")
     config = container(resources=LinuxResources(oom_score_adj=-500))
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -185,7 +186,7 @@ async def test_what_is_less_than_asked_is_said_once(
 
 
 def test_the_stop_signal_of_request_and_image(house: House) -> None:
-    builder = Builder(house.powers, house.containers, HostFacts, node_name="node")
+    builder = Builder(house.powers, house.containers, HostFacts, {}, node_name="node")
     image = replace(IMAGE, defaults=ImageDefaults(stop_signal="SIGQUIT"))
     assert builder.stop_signal(container(stop_signal="SIGUSR1"), image) == "SIGUSR1"
     assert builder.stop_signal(container(), image) == "SIGQUIT"

@@ -14,7 +14,7 @@ from criserver.lifecycle.updates import ResourceUpdates
 from criserver.model.resources import HugepageLimit, LinuxResources
 from criserver.model.stats import CgroupUsage, MemoryUsage
 from criserver.ports.stats import Stats
-from criserver.spec.wish import HostFacts
+from criserver.spec.wish import HostFacts, Policy
 from tests.support.fakes import FakeRuntime
 from tests.support.world import House, container, pod
 
@@ -33,7 +33,8 @@ def updates(house: House) -> ResourceUpdates:
     facts = HostFacts(hugepage_sizes=frozenset({"2MB"}))
     readings = cast(Stats, Readings())
     return ResourceUpdates(
-        house.sandboxes, house.containers, house.powers, readings, house.operations, house.locks, lambda: facts
+        house.sandboxes, house.containers, house.powers, readings, house.operations, house.locks, lambda: facts,
+        {"runc": Policy(minimum_memory=500)},
     )
 
 

@@ -42,6 +42,18 @@ def test_only_the_exact_key_is_allowed_cve_2023_6476() -> None:
     assert {key: value for key, value in document_annotations(wish).items() if key.startswith("x")} == {"x.io/cpu": "1"}
 
 
+def test_keys_by_their_beginning_where_the_operator_says_so() -> None:
+    given = {"io.x/a": "1", "io.x/": "2", "io.x": "3", "prefix.io.x/a": "4", "org.systemd.property.X": "5"}
+    result = document_annotations(annotated(given, frozenset({"io.x/*", "org.*"})))
+    assert {key for key in given if key in result} == {"io.x/a", "io.x/"}
+
+
+def test_the_containers_counts_more_than_the_pods() -> None:
+    wish = annotated({"a": "container"}, frozenset({"a"}))
+    wish = replace(wish, sandbox=replace(wish.sandbox, annotations={"a": "pod"}))
+    assert document_annotations(wish)["a"] == "container"
+
+
 def test_nobody_overrides_ours() -> None:
     key = "io.kubernetes.cri.sandbox-id"
     assert document_annotations(annotated({key: "other"}, frozenset({key})))[key] == "s1"

@@ -1,7 +1,6 @@
 """The whole document: what it always has, that nothing makes `build` fail but with words, and the OCI's own schema."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,17 +14,8 @@ from criserver.model.security import IdMapping, SecurityProfile
 from criserver.spec.assemble import build, clamped
 from criserver.spec.capabilities import ALL
 from criserver.spec.wish import HostFacts, SpecWish
-from tests.support import oci_schema, wishes
-
-
-@pytest.fixture(scope="session")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return oci_schema.validator(tmp_path_factory.mktemp("go"))
-
-
-def check(schema: Any, document: Mapping[str, Any]) -> None:
-    # In JSON a list has no other shape than a list.
-    assert not list(schema.iter_errors(json.loads(json.dumps(document))))
+from tests.support import wishes
+from tests.support.oci_schema import check
 
 
 def test_schema_sees_what_is_wrong(schema: Any) -> None:

@@ -9,7 +9,7 @@ from criserver.errors import Internal, InvalidArgument
 from criserver.model.container import Mount
 from criserver.model.security import IdMapping, NamespaceMode, NamespaceOptions, UserNamespace
 from criserver.spec.mounts import mounts, volume_destinations
-from criserver.spec.wish import HostFacts, ResolvedMount, SandboxFiles, SpecWish
+from criserver.spec.wish import DefaultMount, HostFacts, Policy, ResolvedMount, SandboxFiles, SpecWish
 from tests.support import wishes
 
 FILES = SandboxFiles("/pod/hosts", "/pod/resolv.conf", "/pod/hostname", "/pod/shm")
@@ -121,3 +121,11 @@ def test_terminals_belong_to_a_group_that_exists() -> None:
 def test_selinux_label_of_dev() -> None:
     wish = wishes.plain(host=HostFacts(selinux=True), selinux_level="s0:c1,c2")
     assert 'context="system_u:object_r:container_file_t:s0:c1,c2"' in at(wish, "/dev")["options"]
+
+
+def test_mounts_of_the_configuration_give_way_to_the_request() -> None:
+    policy = Policy(mounts=(DefaultMount("/zone", "/etc/localtime", ("ro",)), DefaultMount("/a", "/host/a")))
+    wish = replace(asking(Mount("/host/a", "/mine"), files=FILES), policy=policy)
+    assert at(wish, "/etc/localtime")["source"] == "/zone"
+    assert at(wish, "/etc/localtime")["options"] == ["rbind", "rprivate", "ro"]
+    assert at(wish, "/host/a")["source"] == "/mine"

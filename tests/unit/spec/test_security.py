@@ -7,7 +7,7 @@ import pytest
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.model.security import ProfileType, SecurityProfile, SelinuxOptions
 from criserver.spec.security import apparmor_profile, masked_paths, readonly_paths, seccomp_filter, selinux_labels
-from criserver.spec.wish import HostFacts, SpecWish
+from criserver.spec.wish import HostFacts, Policy, SpecWish
 from tests.support import wishes
 
 POWERCAP = "/sys/devices/virtual/powercap"
@@ -55,6 +55,10 @@ def test_seccomp_default_is_the_installed_one_else_the_built_in() -> None:
     result = seccomp_filter(own)
     assert result is not None
     assert result["defaultAction"] == "SCMP_ACT_LOG"
+    of_the_handler = replace(own, policy=Policy(seccomp_profile={"defaultAction": "SCMP_ACT_TRAP"}))
+    result = seccomp_filter(of_the_handler)
+    assert result is not None
+    assert result["defaultAction"] == "SCMP_ACT_TRAP"
     built_in = seccomp_filter(wishes.secured(seccomp=DEFAULT))
     assert built_in is not None
     assert built_in["defaultErrnoRet"] == 38

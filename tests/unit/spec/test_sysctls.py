@@ -4,7 +4,7 @@ import pytest
 
 from criserver.errors import InvalidArgument
 from criserver.model.security import NamespaceMode, NamespaceOptions
-from criserver.spec.sysctls import check, dotted, file
+from criserver.spec.sysctls import check, dotted, file, with_defaults
 
 OWN = NamespaceOptions()
 NODE = NamespaceMode.NODE
@@ -79,3 +79,13 @@ def test_slashes_for_dots() -> None:
     assert file("net.ipv4.conf.eth0/100.forwarding") == "net/ipv4/conf/eth0.100/forwarding"
     with pytest.raises(InvalidArgument, match="given twice"):
         check({"net/ipv4/ip_forward": "1", "net.ipv4.ip_forward": "1"}, OWN)
+
+
+def test_defaults_where_the_pod_has_the_namespace_and_says_nothing_else_cve_2022_0532() -> None:
+    defaults = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "5"}
+    assert with_defaults(defaults, {"net.ipv4.ip_forward": "0"}, OWN) == {
+        "net.ipv4.ip_forward": "0",
+        "kernel.msgmax": "5",
+    }
+    assert with_defaults(defaults, {}, NamespaceOptions(network=NODE)) == {"kernel.msgmax": "5"}
+    assert with_defaults(defaults, {}, NamespaceOptions(network=NODE, ipc=NODE)) == {}
