@@ -1,6 +1,6 @@
 # `make run` shows it, `make test` tests it; both need root and install what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-critest check bench venv clean
+.PHONY: help run test test-critest test-vm check bench venv clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -13,6 +13,9 @@ test: venv ## every test that can run here; the others say what they miss (ARGS=
 
 test-critest: venv ## critest with every OCI runtime, a current runc among them (ARGS="-k oom")
 	@CRITEST_RUNTIMES="runc crun runc-current" hack/test tests/client/test_critest.py $(ARGS)
+
+test-vm: ## root and client tests in a Debian machine under qemu: cgroup v2, systemd, AppArmor (ARGS="tests/client -k oom")
+	@hack/test-vm $(ARGS)
 
 check: venv ## style, types, layers, house rules
 	@hack/check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from criserver.api.pb import api_pb2 as pb
-from tests.support.server import Client
+from tests.support.server import CALL_SECONDS, Client
 
 BUSYBOX = "docker.io/library/busybox:latest"
 
@@ -30,7 +30,7 @@ def container_config(name: str, *command: str, image: str = BUSYBOX, attempt: in
     return config
 
 
-def run(client: Client, pod: pb.PodSandboxConfig, *, handler: str = "", timeout: float = 60) -> str:
+def run(client: Client, pod: pb.PodSandboxConfig, *, handler: str = "", timeout: float = CALL_SECONDS) -> str:
     """RunPodSandbox; the id."""
     request = pb.RunPodSandboxRequest(config=pod, runtime_handler=handler)
     return str(client("RunPodSandbox", request, timeout=timeout).pod_sandbox_id)
@@ -42,7 +42,7 @@ def create(
     container: pb.ContainerConfig,
     pod: pb.PodSandboxConfig,
     *,
-    timeout: float = 60,
+    timeout: float = CALL_SECONDS,
 ) -> str:
     """CreateContainer; the id."""
     request = pb.CreateContainerRequest(pod_sandbox_id=pod_id, config=container, sandbox_config=pod)

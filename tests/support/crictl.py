@@ -15,8 +15,10 @@ from typing import Any
 
 import yaml
 
+from tests.support.machine import slowness
+
 TOOLS = Path(os.environ.get("CRISERVER_TOOLS", Path.home() / ".cache/criserver/tools")) / "bin"
-SECONDS = 60.0
+SECONDS = 60.0 * slowness()
 
 
 def binary() -> str:
@@ -36,7 +38,8 @@ class Crictl:
         directory.mkdir(exist_ok=True)
         self._directory, self._files = directory, 0
         config = directory / "crictl.yaml"
-        config.write_text(yaml.safe_dump({"runtime-endpoint": socket, "image-endpoint": socket, "timeout": 30}))
+        endpoints = {"runtime-endpoint": socket, "image-endpoint": socket}
+        config.write_text(yaml.safe_dump({**endpoints, "timeout": int(SECONDS) // 2}))
         self.argv = (binary(), "--config", str(config))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.support.crictl import TOOLS
 from tests.support.critest_images import DIGEST_IMAGE, critest_with_digest
+from tests.support.machine import slowness
 from tests.support.server import Server
 
 PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
@@ -73,6 +74,7 @@ class Critest:
         without a report, or with processes of its own stuck for `seconds`.
         """
         assert server.process is not None
+        seconds = int(seconds * slowness())
         report = self.directory / "report.json"
         report.unlink(missing_ok=True)
         argv = [

@@ -21,9 +21,11 @@ import yaml
 
 from criserver.api.pb import api_pb2 as pb
 from tests.support import packet_filter
+from tests.support.machine import cgroup_driver, slowness
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
+CALL_SECONDS = 60.0 * slowness()
 
 
 def conflist(name: str, bridge: str, subnet: str, ipam: Path, plugin: str = "bridge") -> dict[str, Any]:
@@ -100,7 +102,10 @@ class Server:
         self.conf_dir.mkdir(parents=True, exist_ok=True)
         network = conflist(self.bridge, self.bridge, f"{self.subnet}0/24", self.ipam, self.plugin)
         (self.conf_dir / "10-test.conflist").write_text(json.dumps(network))
-        more = {"network": {"conf_dir": str(self.conf_dir), **self.config.get("network", {})}}
+        more = {
+            "network": {"conf_dir": str(self.conf_dir), **self.config.get("network", {})},
+            "runtime": {"cgroup_driver": cgroup_driver(), **self.config.get("runtime", {})},
+        }
         (self.base / "config.yaml").write_text(yaml.safe_dump({**self.config, **more}))
 
     def start(self, env: Mapping[str, str] | None = None) -> None:
@@ -125,7 +130,7 @@ class Server:
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.tail()}")
         try:
             with self.client() as client:
-                client("Version", pb.VersionRequest(), timeout=1)
+                client("Version", pb.VersionRequest(), timeout=slowness())
         except grpc.RpcError:
             return False
         return True
@@ -167,7 +172,7 @@ class Server:
 
     def wait_until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
         """Poll until `true`."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * slowness()
         while not true():
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds:.0f} s in vain for {what}:\n{self.tail()}")
@@ -301,7 +306,7 @@ class Client:
     def __init__(self, channel: grpc.Channel) -> None:
         self._channel = channel
 
-    def __call__(self, method: str, request: Any, *, timeout: float = 60) -> Any:
+    def __call__(self, method: str, request: Any, *, timeout: float = CALL_SECONDS) -> Any:
         """The response; grpc.RpcError."""
         service = "ImageService" if "Image" in method else "RuntimeService"
         response = getattr(pb, f"{method}Response")
