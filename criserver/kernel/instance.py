@@ -28,10 +28,10 @@ def claim_socket(path: str) -> int:
     """
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     fd = _lock(f"{path}.lock", f"{path} is listened on by", "socket")
-    listener = _listener(path)
-    if listener is not None:
+    holder = listener(path)
+    if holder is not None:
         os.close(fd)
-        raise FailedPrecondition(_taken(f"{path} is listened on by", str(listener or ""), "socket"))
+        raise FailedPrecondition(_taken(f"{path} is listened on by", str(holder or ""), "socket"))
     if os.path.lexists(path):
         os.unlink(path)
     return fd
@@ -54,7 +54,7 @@ def _taken(taken: str, holder: str, kind: str) -> str:
     return f"{taken} the server with pid {holder or 'unknown'}: stop it, or choose another {kind}"
 
 
-def _listener(path: str) -> int | None:
+def listener(path: str) -> int | None:
     """The pid that listens on a unix socket (SO_PEERCRED, unix(7)), 0 when it does not say; None: nobody does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as end:
         try:
