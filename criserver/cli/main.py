@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from criserver.cli import config, demo, doctor, load, reload, serve, version
+from criserver.cli import check, config, demo, doctor, load, reload, serve, version
 from criserver.errors import CriError
 
 
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "config": config,
     "reload": reload,
     "load": load,
+    "check": check,
     "doctor": doctor,
     "demo": demo,
     "version": version,

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from criserver import errors
+from criserver.kernel.files import sync_directory
 from criserver.kernel.offload import offload
 from criserver.kernel.process import run
 from criserver.kernel.trees import remove_tree
@@ -48,6 +51,7 @@ class LayerDirectory:
         """`root` is the server's directory; "layers" below it is made when it is not there."""
         self.root = os.path.join(root, "layers")
         self._limits = limits or LayerLimits()
+        self._busy: Counter[str] = Counter()
         os.makedirs(self.root, mode=0o700, exist_ok=True)
 
     def path(self, number: int) -> str:
@@ -59,33 +63,65 @@ class LayerDirectory:
         if not blobs:
             return ()
         targets = {number: f"{self.root}/{TEMPORARY}{number}" for number in blobs}
+        with self._at_work([*map(str, blobs), *map(os.path.basename, targets.values())]):
+            return await self._unpack(blobs, targets)
+
+    async def _unpack(self, blobs: Mapping[int, LayerBlob], targets: Mapping[int, str]) -> tuple[Layer, ...]:
         try:
             await offload(_make_directories, tuple(targets.values()))
-            answers = await self._help(blobs, targets)
+            answers = await self._help(
+                [
+                    {"blob": blob.path, "target": targets[number], "digest": blob.digest, "diff_id": blob.diff_id}
+                    for number, blob in blobs.items()
+                ]
+            )
+            for answer in answers:
+                if "error" in answer:
+                    raise _ERRORS.get(answer["error"], errors.Internal)(answer["message"])
             await offload(self._place, targets)
         except BaseException:
             await offload(_remove_trees, [*targets.values(), *map(self.path, targets)])
             raise
         return tuple(
-            Layer(number, blob.diff_id, answer["size"], answer["inodes"])
+            Layer(number, blob.diff_id, answer["size"], answer["inodes"], answer["record"])
             for (number, blob), answer in zip(blobs.items(), answers, strict=True)
         )
 
     async def remove(self, numbers: frozenset[int]) -> None:
         """Delete trees. Idempotent."""
-        await offload(_remove_trees, [self.path(number) for number in sorted(numbers)])
+        with self._at_work(list(map(str, numbers))):
+            await offload(_remove_trees, [self.path(number) for number in sorted(numbers)])
 
     async def present(self) -> frozenset[int]:
         """Numbers of the trees that stand complete; anything else in the directory is removed."""
         return await offload(self._present)
 
-    async def _help(self, blobs: Mapping[int, LayerBlob], targets: Mapping[int, str]) -> list[dict[str, Any]]:
+    async def standing(self) -> frozenset[str]:
+        """Names in the directory, but of trees that are being unpacked or removed now."""
+        return frozenset(name for name in await offload(os.listdir, self.root) if not self._busy[name])
+
+    async def discard(self, names: frozenset[str]) -> None:
+        """Delete what is there under names that are no layer's. Idempotent."""
+        await offload(_remove_trees, [f"{self.root}/{name}" for name in sorted(names)])
+
+    async def examine(self, layers: Sequence[Layer]) -> Mapping[int, str]:
+        """Why a layer is not what was unpacked any more, by its number; those that are as they were are missing.
+
+        Whole trees are looked at, by a process of low priority.
+        """
+        there = [layer for layer in layers if await offload(os.path.isdir, self.path(layer.number))]
+        damage = {layer.number: "its directory is gone" for layer in layers if layer not in there}
+        answers = await self._help([{"target": self.path(layer.number)} for layer in there], 1) if there else []
+        for layer, answer in zip(there, answers, strict=True):
+            if words := _difference(layer, answer):
+                damage[layer.number] = words
+        return damage
+
+    async def _help(self, layers: Sequence[Mapping[str, str]], parallel: int = _PARALLEL) -> list[dict[str, Any]]:
+        """What the helper answers; see unpack.protocol."""
         request = {
-            "layers": [
-                {"blob": blob.path, "target": targets[number], "digest": blob.digest, "diff_id": blob.diff_id}
-                for number, blob in blobs.items()
-            ],
-            "parallel": _PARALLEL,
+            "layers": layers,
+            "parallel": parallel,
             "entries": self._limits.entries,
             "bytes": self._limits.size,
         }
@@ -95,19 +131,38 @@ class LayerDirectory:
         if done.returncode != 0:
             raise errors.Internal(f"the unpack helper failed: {done.failure}")
         answers: list[dict[str, Any]] = json.loads(done.stdout)
-        for answer in answers:
-            if "error" in answer:
-                raise _ERRORS.get(answer["error"], errors.Internal)(answer["message"])
         return answers
+
+    @contextmanager
+    def _at_work(self, names: Sequence[str]) -> Iterator[None]:
+        """Somebody makes or removes these, so that they are neither layers nor left over."""
+        self._busy.update(names)
+        try:
+            yield
+        finally:
+            self._busy.subtract(names)
+            self._busy = +self._busy
 
     def _place(self, targets: Mapping[int, str]) -> None:
         for number, target in targets.items():
             os.rename(target, self.path(number))
+        sync_directory(self.root)  # a name that the power takes away must not have had its row before
 
     def _present(self) -> frozenset[int]:
         names = os.listdir(self.root)
         _remove_trees([f"{self.root}/{name}" for name in names if not name.isdecimal()])
         return frozenset(int(name) for name in names if name.isdecimal())
+
+
+def _difference(layer: Layer, seen: Mapping[str, Any]) -> str:
+    """In what a tree differs from what was unpacked; "" when it does not. `seen` is the helper's answer."""
+    if "error" in seen:
+        return f"it cannot be read: {seen['message']}"
+    if seen["inodes"] != layer.inodes:
+        return f"it has {seen['inodes']} files, {layer.inodes} were unpacked"
+    if layer.record and seen["record"] != layer.record:
+        return "names, kinds, owners, modes, sizes or times of its files have changed"
+    return ""
 
 
 def _make_directories(paths: Sequence[str]) -> None:

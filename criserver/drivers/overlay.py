@@ -28,7 +28,7 @@ _PARALLEL_UNMOUNTS = 2
 
 # What this driver has in <root>/containers/<id>: the writable layer, one half made, the work directory, empty
 # lower layers, and the boot that the writable layer was last mounted in.
-_UPPER, _FRESH, _WORK, _EMPTY, _BOOT = _OWN = ("upper", "upper.new", "work", "empty", "boot")
+_UPPER, _FRESH, _WORK, _EMPTY, _BOOT = OWN = ("upper", "upper.new", "work", "empty", "boot")
 
 
 class OverlayRootfs:
@@ -148,13 +148,13 @@ class OverlayRootfs:
 
     def _remove(self, container_id: str) -> None:
         own = self._own(container_id)
-        for name in _OWN:
+        for name in OWN:
             trees.remove_tree(f"{own}/{name}")
         with contextlib.suppress(OSError):
             os.rmdir(own)
 
     def _list(self) -> frozenset[str]:
-        writable = [found for found in _names(self._writable) if set(_OWN).intersection(_names(self._own(found)))]
+        writable = [found for found in _names(self._writable) if set(OWN).intersection(_names(self._own(found)))]
         mounted = [found for found in _names(self._mounts) if os.path.isdir(self.path(found))]
         return frozenset([*writable, *mounted])
 

@@ -1,4 +1,7 @@
-"""Private directories for pulls and imports, at <root>/tmp/pull-<random>: 0700, gone with their user or at start-up."""
+"""Private directories for pulls and imports, at <root>/tmp/pull-<random> (port `Workspaces`).
+
+0700, and gone with their user or at start-up.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,29 @@ class Workspaces:
         """`root` is the server's directory; "tmp" below it is made when it is not there."""
         self._parent = os.path.join(root, "tmp")
         os.makedirs(self._parent, mode=0o700, exist_ok=True)
+        self._open: set[str] = set()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
         """A fresh directory, as long as the context lasts."""
-        path = f"{self._parent}/{_PREFIX}{secrets.token_hex(8)}"
+        name = f"{_PREFIX}{secrets.token_hex(8)}"
+        path = f"{self._parent}/{name}"
+        self._open.add(name)
         try:
             await offload(os.mkdir, path, 0o700)
             yield path
         finally:
             await offload(remove_tree, path)
+            self._open.discard(name)
+
+    async def left_over(self) -> frozenset[str]:
+        """Names of those that nobody has open: their removal has failed."""
+        return frozenset(await offload(os.listdir, self._parent)) - self._open
+
+    async def discard(self, names: frozenset[str]) -> None:
+        """Delete some of them. Idempotent."""
+        for name in names:
+            await offload(remove_tree, f"{self._parent}/{name}")
 
     async def clear(self) -> None:
         """Remove every directory that a killed server has left."""

@@ -27,7 +27,7 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, *, durable: bool = F
         os.unlink(temporary)
         raise
     if durable:
-        _sync_directory(directory)
+        sync_directory(directory)
 
 
 def remove(path: str) -> None:
@@ -36,7 +36,8 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-def _sync_directory(path: str) -> None:
+def sync_directory(path: str) -> None:
+    """Write the names in a directory to disk (fsync(2)). Blocks."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -7,18 +7,21 @@ at, so two servers on one host never touch each other's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from criserver.lifecycle.container_steps import BUNDLE
 from criserver.lifecycle.forward import FORWARD
 from criserver.lifecycle.pod_steps import CGROUP, FILES, POD_INIT
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.undo import Undoers, take_back
+from criserver.model.sandbox import PodMetadata, SandboxConfig
 from criserver.state.containers import Containers
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
 
 log = logging.getLogger(__name__)
+# Whose configuration went with its row; what plugins need of it is in their cache.
+_UNKNOWN_POD = SandboxConfig(PodMetadata("", "", ""))
 
 
 class GarbageCollector:
@@ -46,6 +49,36 @@ class GarbageCollector:
         """Try again what an undo left: steps of creates whose row is gone. Safe beside running requests."""
         steps = [step for step in await self._journal.open_steps() if step.operation not in FORWARD]
         await take_back([step for step in steps if not self._claimed(step.subject)], self._undoers, self._journal)
+
+    async def give_back(self, keys: Collection[str]) -> list[str]:
+        """All that is left of these ids of pods and containers; a line for each. Safe beside running requests.
+
+        Ids that a row claims are passed over: what such a pod has too much goes when it is stopped.
+        """
+        return [await self._give_back(key) for key in sorted(keys) if not self._claimed(key)]
+
+    async def _give_back(self, key: str) -> str:
+        powers = self._powers
+        netns = powers.namespaces.path(key, "net")
+        steps: list[Callable[[], Awaitable[None]]] = [
+            lambda: self._drop_monitor(key),
+            lambda: powers.image_volumes.remove(key),
+            lambda: powers.rootfs.remove(key),
+            lambda: self._drop_bundle(key),
+            lambda: powers.network.remove(key, _UNKNOWN_POD, netns),
+            lambda: powers.namespaces.unpin(key),
+            lambda: self._drop_pod(key),
+        ]
+        failed = []
+        for step in steps:
+            try:
+                await step()
+            except Exception as error:
+                failed.append(str(error))
+        words = f": {'; '.join(failed)}" if failed else ""
+        line = f"{'could not give back all' if failed else 'gave back what was left'} of {key}{words}"
+        log.warning("%s", line)
+        return line
 
     def _claimed(self, key: str) -> bool:
         return self._sandboxes.find(key) is not None or self._containers.find(key) is not None

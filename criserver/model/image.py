@@ -24,13 +24,15 @@ class ImageDefaults:
 class Layer:
     """A layer on disk. `number` names its directory, `diff_id` is the digest of its uncompressed tar.
 
-    `size` is what the unpacked tree takes in bytes, `inodes` how many files it is.
+    `size` is what the unpacked tree takes in bytes, `inodes` how many files it is, `record` what it is known again by
+    (drivers.unpack.usage); "" for one that was unpacked before there were records.
     """
 
     number: int
     diff_id: str
     size: int
     inodes: int
+    record: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from criserver.model.image import Layer
@@ -24,6 +24,18 @@ class Layers(Protocol):
 
     async def remove(self, numbers: frozenset[int]) -> None:
         """Delete trees. Idempotent."""
+        ...
+
+    async def standing(self) -> frozenset[str]:
+        """Names in the directory, but of trees that are being unpacked or removed now."""
+        ...
+
+    async def discard(self, names: frozenset[str]) -> None:
+        """Delete what is there under names that are no layer's. Idempotent."""
+        ...
+
+    async def examine(self, layers: Sequence[Layer]) -> Mapping[int, str]:
+        """Why a layer is not what was unpacked any more, by its number; those that are as they were are missing."""
         ...
 
     async def present(self) -> frozenset[int]:

@@ -7,7 +7,7 @@ its references appear in one commit, and go in one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from criserver.errors import FailedPrecondition, Internal, NotFound
@@ -139,6 +139,11 @@ class ImageRepository:
             connection.execute(query, (image_id, holder))
 
         await self._database.write(transaction)
+
+    async def holders(self) -> Mapping[str, str]:
+        """Image id → somebody who holds it; images that nobody holds are missing."""
+        query = "SELECT image_id, min(holder) FROM image_leases GROUP BY image_id"
+        return dict(await self._database.write(lambda connection: connection.execute(query).fetchall()))
 
     async def release(self, holder: str) -> None:
         """End every lease of `holder`. Idempotent."""

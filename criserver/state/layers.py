@@ -19,7 +19,7 @@ class LayerRepository:
     def __init__(self, database: Database) -> None:
         """Load every row that is ready."""
         self._database = database
-        query = "SELECT number, diff_id, size, inodes FROM layers WHERE ready = 1"
+        query = "SELECT number, diff_id, size, inodes, record FROM layers WHERE ready = 1"
         self._rows = {str(row[1]): Layer(*row) for row in database.read(query)}  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Layer]:
@@ -43,8 +43,8 @@ class LayerRepository:
         """The tree of `layer` stands complete under its number."""
 
         def transaction(connection: sqlite3.Connection) -> None:
-            query = "UPDATE layers SET size = ?, inodes = ?, ready = 1 WHERE number = ?"
-            connection.execute(query, (layer.size, layer.inodes, layer.number))
+            query = "UPDATE layers SET size = ?, inodes = ?, record = ?, ready = 1 WHERE number = ?"
+            connection.execute(query, (layer.size, layer.inodes, layer.record, layer.number))
 
         def then(_: None) -> None:
             self._rows[layer.diff_id] = layer

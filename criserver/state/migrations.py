@@ -62,4 +62,7 @@ IMAGES = (
     ) STRICT""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES,)
+# What an unpacked tree is known again by (drivers/unpack/usage); layers from before have none.
+LAYER_RECORDS = ("ALTER TABLE layers ADD COLUMN record TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES, LAYER_RECORDS)

@@ -14,6 +14,7 @@ import grpc
 
 from criserver import __version__
 from criserver.api.admin import admin
+from criserver.api.admin_check import CheckAdmin
 from criserver.api.admin_images import ImageAdmin
 from criserver.api.admin_node import NodeAdmin
 from criserver.api.containers import ContainerHandlers
@@ -38,6 +39,7 @@ from criserver.drivers.stats.kernel_stats import KernelStats
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
 from criserver.lifecycle.census import Census
+from criserver.lifecycle.check import Checker
 from criserver.lifecycle.container_steps import container_undoers
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.deliveries import Deliveries
@@ -63,7 +65,8 @@ from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
 from criserver.streaming.server import StreamingServer
 from criserver.streaming.tls import Certificate
-from criserver.wiring.images import image_service
+from criserver.wiring.checking import checker
+from criserver.wiring.images import image_half
 from criserver.wiring.observing import Observing
 from criserver.wiring.policies import default_sysctls
 from criserver.wiring.policies import policies as policies_of
@@ -99,7 +102,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
-    images = image_service(live, database, operations)
+    images, image_check = image_half(live, database, operations)
     metrics = Metrics(version=__version__)
     cgroups = open_cgroups(config.runtime.cgroup_driver)
     monitors = await running_monitors(config, cgroups)
@@ -122,7 +125,8 @@ async def build(live: Live, tasks: Tasks) -> Server:
     events = Events(sandboxes, containers, powers.clock, metrics)
     census = Census(sandboxes, containers, powers, events, tasks, lambda: len(images.list()), monitors.living, metrics)
     healthy = HealthHandlers((RUNTIME.full_name, IMAGES.full_name))
-
+    garbage = GarbageCollector(sandboxes, containers, journal, powers, undoers)
+    check = checker(config, sandboxes, containers, journal, powers, image_check, garbage, operations)
     reload = partial(_reload, live)
     handlers = (
         PodHandlers(pods, sandboxes),
@@ -144,9 +148,9 @@ async def build(live: Live, tasks: Tasks) -> Server:
         leave=partial(_leave, sandboxes, containers, monitors, cgroups, own_cgroup(config.state)),
         observing=Observing(config.metrics, metrics, census, tasks),
         metrics=metrics,
-        garbage=GarbageCollector(sandboxes, containers, journal, powers, undoers),
+        garbage=garbage,
         reload=reload,
-        services=(*_services(handlers, images), admin(ImageAdmin(images), NodeAdmin(reload)), health(healthy)),
+        services=(*_services(handlers, images), _admin(images, check, reload), health(healthy)),
     )
 
 
@@ -161,6 +165,10 @@ async def _leave(
 
 def _services(handlers: tuple[object, ...], images: ImageService) -> tuple[grpc.GenericRpcHandler, ...]:
     return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images))
+
+
+def _admin(images: ImageService, check: Checker, reload: Callable[[], Changes]) -> grpc.GenericRpcHandler:
+    return admin(ImageAdmin(images), CheckAdmin(check), NodeAdmin(reload))
 
 
 def _reload(live: Live) -> Changes:

@@ -6,7 +6,7 @@ The same behaviour of the real ones is tested in tests/root/drivers (test_regist
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -82,6 +82,8 @@ class FakeLayers:
     unpacked: list[str] = field(default_factory=list)
     bad: dict[str, Exception] = field(default_factory=dict)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
+    strays: frozenset[str] = frozenset()
+    altered: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hold.set()
@@ -99,6 +101,19 @@ class FakeLayers:
     async def remove(self, numbers: frozenset[int]) -> None:
         """Idempotent."""
         self.trees = {number: tree for number, tree in self.trees.items() if number not in numbers}
+
+    async def standing(self) -> frozenset[str]:
+        """Every tree, and what a test has strewn."""
+        return frozenset(map(str, self.trees)) | self.strays
+
+    async def discard(self, names: frozenset[str]) -> None:
+        """Idempotent."""
+        self.strays -= names
+
+    async def examine(self, layers: Sequence[Layer]) -> Mapping[int, str]:
+        """What a test says of them, and that some are gone."""
+        gone = {layer.number: "its directory is gone" for layer in layers if layer.number not in self.trees}
+        return gone | {layer.number: self.altered[layer.number] for layer in layers if layer.number in self.altered}
 
     async def present(self) -> frozenset[int]:
         """All."""

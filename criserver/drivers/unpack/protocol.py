@@ -2,8 +2,10 @@
 
 Request: {"layers": [{"blob": path, "target": path, "digest": d, "diff_id": d}], "parallel": n,
 "entries": n, "bytes": n}, the last two bounds of each layer.
-Answer: a list with one object per layer, in order, {"size": bytes, "inodes": n}; or one object alone,
+Answer: a list with one object per layer, in order, {"size": bytes, "inodes": n, "record": text}; or one object alone,
 {"error": CODE, "message": text}, for the first layer that failed. CODE is a gRPC status name (criserver.errors.Code).
+A layer without "blob" stands already: it is only looked at, an error of one is no reason to leave the others, and each
+has its answer.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from criserver.drivers.unpack import tar
 from criserver.drivers.unpack.entry import BLOCKDEV, CHARACTER, DIRECTORY, FIFO, HARDLINK, REGULAR, SYMLINK, Entry
 from criserver.drivers.unpack.protocol import hostile, shown
 from criserver.drivers.unpack.source import Source
-from criserver.drivers.unpack.usage import usage
+from criserver.drivers.unpack.usage import Usage, usage
 from criserver.drivers.unpack.ways import outward
 
 WHITEOUT = b".wh."
@@ -215,7 +215,7 @@ class Tree:
                 stack.append(inner)
 
 
-def fill(source: Source, limit: int) -> tuple[int, int]:
+def fill(source: Source, limit: int) -> Usage:
     """Unpack the archive in `source`, at most `limit` entries, into the current directory; returns its usage."""
     tree = Tree(source)
     _put_all(tree, tar.entries(source, limit))

@@ -284,3 +284,41 @@ async def test_a_helper_that_is_too_slow_is_killed(tmp_path: Path) -> None:
     with pytest.raises(CriError, match="did not end within"):
         await unpack(slow, tar({"a": file("x" * 1000)}))
     assert os.listdir(slow.root) == []
+
+
+async def test_a_layer_is_known_again_until_it_is_changed(layers: LayerDirectory) -> None:
+    entries = {"etc/": directory(), "etc/passwd": file("root"), "b": hardlink("etc/passwd")}
+    layer, tree = await unpack(layers, tar(entries))
+    assert await layers.examine([layer]) == {}
+    before = (tree / "etc/passwd").stat()
+    (tree / "etc/passwd").write_text("")
+    os.utime(tree / "etc/passwd", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "sizes or times of its files have changed" in (await layers.examine([layer]))[1]
+    (tree / "b").unlink()
+    (tree / "etc/passwd").unlink()
+    assert (await layers.examine([layer]))[1] == f"it has 2 files, {layer.inodes} were unpacked"
+    await layers.remove(frozenset({1}))
+    gone = Layer(2, layer.diff_id, 1, 1)
+    assert await layers.examine([layer, gone]) == {1: "its directory is gone", 2: "its directory is gone"}
+    assert await layers.examine([]) == {}
+
+
+async def test_looking_at_many_layers_changes_none(layers: LayerDirectory, tmp_path: Path) -> None:
+    made: list[Layer] = []
+    for number in range(1, 6):
+        data = tar({f"file-{number}-{n}": file("x") for n in range(number)})
+        (tmp_path / "blob").write_bytes(data)
+        made += await layers.unpack({number: LayerBlob(str(tmp_path / "blob"), digest(data), digest(data))})
+    (Path(layers.path(3)) / "more").touch()
+    assert await layers.examine(made) == {3: "it has 5 files, 4 were unpacked"}
+    assert await layers.examine(made[::-1]) == {3: "it has 5 files, 4 were unpacked"}
+
+
+async def test_strays_are_listed_and_discarded(layers: LayerDirectory) -> None:
+    await unpack(layers, tar({"a": file("x")}))
+    (Path(layers.root) / ".tmp-9" / "deep").mkdir(parents=True)
+    (Path(layers.root) / "77").mkdir()
+    assert await layers.standing() == {"1", ".tmp-9", "77"}
+    await layers.discard(frozenset({".tmp-9", "77"}))
+    await layers.discard(frozenset({".tmp-9"}))
+    assert await layers.standing() == {"1"}

@@ -39,3 +39,14 @@ async def test_clear_takes_what_is_ours(tmp_path: Path) -> None:
     (tmp_path / "tmp" / "others").mkdir()
     await workspaces.clear()
     assert os.listdir(tmp_path / "tmp") == ["others"]
+
+
+async def test_what_nobody_has_open_is_left_over(tmp_path: Path) -> None:
+    workspaces = Workspaces(str(tmp_path))
+    (tmp_path / "tmp" / "pull-old" / "deep").mkdir(parents=True)
+    async with workspaces.open():
+        assert await workspaces.left_over() == {"pull-old"}
+        await workspaces.discard(frozenset({"pull-old"}))
+        await workspaces.discard(frozenset({"pull-old"}))
+        assert await workspaces.left_over() == frozenset()
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -39,6 +39,7 @@ WHOLE_SERVER = "nothing but joining and order: tests/client starts and kills who
 UNTESTED: dict[str, str] = {
     "criserver/app.py": WHOLE_SERVER,
     "criserver/wiring/__init__.py": WHOLE_SERVER,
+    "criserver/wiring/checking.py": WHOLE_SERVER,
     "criserver/wiring/images.py": WHOLE_SERVER,
     "criserver/wiring/observing.py": WHOLE_SERVER,
     "criserver/wiring/powers.py": WHOLE_SERVER,

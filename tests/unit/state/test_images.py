@@ -122,3 +122,11 @@ async def test_a_record_that_does_not_decode_is_set_aside(images: ImageRepositor
     assert moved.repo_tags == (TAG,)
     await again.remove(FIRST)
     assert ImageRepository(database).damaged == {}
+
+
+async def test_who_holds_what(images: ImageRepository) -> None:
+    for image_id in (FIRST, SECOND):
+        await images.add(image_id, RECORD, b"", [], [])
+    await images.lease(FIRST, "container:b")
+    await images.lease(FIRST, "container:a")
+    assert await images.holders() == {FIRST: "container:a"}

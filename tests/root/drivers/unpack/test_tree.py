@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from criserver.drivers.unpack import tree
 from criserver.drivers.unpack.protocol import Refused
 from criserver.drivers.unpack.source import Source
+from criserver.drivers.unpack.usage import Usage
 from tests.support import images
 from tests.support.images import Node, file, tar
 
@@ -33,7 +34,7 @@ def inside(path: Path) -> Iterator[None]:
         os.umask(umask)
 
 
-def fill(path: Path, data: bytes) -> tuple[int, int]:
+def fill(path: Path, data: bytes) -> Usage:
     fd = os.memfd_create("tar")
     try:
         os.write(fd, data)
@@ -151,7 +152,7 @@ def test_sparse_files_stay_sparse(tmp_path: Path) -> None:
         subprocess.run(
             ["tar", "-C", tmp_path, *options, "--sparse", "-cf", tmp_path / "sparse.tar", "sparse"], check=True
         )
-        size, inodes = fill(tmp_path / str(number), (tmp_path / "sparse.tar").read_bytes())
+        size, inodes, _ = fill(tmp_path / str(number), (tmp_path / "sparse.tar").read_bytes())
         made = tmp_path / str(number) / "sparse"
         assert made.stat().st_size == 128 << 20
         assert size < 1 << 20
@@ -164,6 +165,6 @@ def test_sparse_files_stay_sparse(tmp_path: Path) -> None:
 
 def test_deep_trees_need_no_recursion(tmp_path: Path) -> None:
     deep = "/".join("d" for _ in range(1500))
-    _, inodes = fill(tmp_path / "root", tar([(f"{deep}/file", file("x")), ("d", file("instead"))]))
+    _, inodes, _ = fill(tmp_path / "root", tar([(f"{deep}/file", file("x")), ("d", file("instead"))]))
     assert inodes == 2
     assert (tmp_path / "root" / "d").read_text() == "instead"
