@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 20  # a configuration is a few KiB; this stops a mistaken path 
 def read(path: str) -> dict[str, object]:
     """The mapping in the YAML file `path`, empty for an empty file; ConfigError names the file, line and fault."""
     try:
-        document = yaml.load(_read_bounded(path), Loader=_Loader)  # noqa: TID251 - a SafeLoader
+        document = yaml.load(read_bounded(path), Loader=_Loader)  # noqa: TID251 - a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {_fault(error)}") from error
     except (RecursionError, ValueError) as error:
@@ -29,7 +29,8 @@ def read(path: str) -> dict[str, object]:
     return document
 
 
-def _read_bounded(path: str) -> bytes:
+def read_bounded(path: str) -> bytes:
+    """The bytes of a regular file of at most MAX_BYTES; ConfigError otherwise."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
