@@ -102,7 +102,7 @@ async def _serve(live: Live) -> None:
 
 async def _listen(config: Config, server: Server) -> grpc.aio.Server:
     options = [("grpc.max_receive_message_length", MESSAGE_LIMIT), ("grpc.max_send_message_length", MESSAGE_LIMIT)]
-    listener = grpc.aio.server(interceptors=[Statuses(server.metrics)], options=options)
+    listener = grpc.aio.server(interceptors=[Statuses(server.observing.metrics)], options=options)
     listener.add_generic_rpc_handlers(server.services)
     old = os.umask(0o177)
     try:

@@ -14,6 +14,7 @@ from criserver.kernel.copying import copy_tree
 from criserver.kernel.fds import open_in_root, remove_tree
 from criserver.kernel.files import write_atomic
 from criserver.kernel.offload import offload
+from criserver.observe.timings import asked
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -31,7 +32,9 @@ class BundlesDriver:
 
     async def write(self, container_id: str, spec: Mapping[str, Any]) -> None:
         """Write config.json into the container's private directory (0700). Idempotent."""
-        await offload(self._write, container_id, spec)
+        data = json.dumps(spec, separators=(",", ":"))
+        asked("file", f"write {self.path(container_id)}/config.json", data)
+        await offload(self._write, container_id, data.encode())
 
     async def read(self, container_id: str) -> dict[str, Any]:
         """config.json as it was written; Internal when it is missing or damaged."""
@@ -54,9 +57,8 @@ class BundlesDriver:
         """Ids of containers that have a directory."""
         return await offload(_entries, self._state) | await offload(_entries, self._root)
 
-    def _write(self, container_id: str, spec: Mapping[str, Any]) -> None:
+    def _write(self, container_id: str, data: bytes) -> None:
         os.makedirs(self.path(container_id), mode=0o700, exist_ok=True)
-        data = json.dumps(spec, separators=(",", ":")).encode()
         write_atomic(os.path.join(self.path(container_id), "config.json"), data)
 
     def _read(self, container_id: str) -> dict[str, Any]:

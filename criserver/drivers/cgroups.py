@@ -17,6 +17,7 @@ from criserver.errors import FailedPrecondition, Internal, InvalidArgument
 from criserver.kernel import cgroupfs, process
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
+from criserver.observe.timings import asked
 
 _SYSTEMCTL_TIMEOUT = 30.0
 
@@ -73,6 +74,8 @@ class CgroupfsDriver:
         Internal, with nothing left, when a hierarchy refuses.
         """
         cgroup = self._resolve(path)
+        for hierarchy in self._hierarchies:
+            asked("cgroup", f"mkdir -p {hierarchy.directory(cgroup)}")
         try:
             return await offload(self._ensure, cgroup)
         except OSError as error:
@@ -196,6 +199,7 @@ class SystemdDriver(CgroupfsDriver):
 
     async def _systemctl(self, verb: str, cgroup: str, *properties: str) -> None:
         unit = cgroup_names.unit_name(cgroup)
+        asked("cgroup", f"systemctl {verb} {unit}")
         transient = ("--runtime",) if properties else ()
         done = await process.run(["systemctl", verb, *transient, unit, *properties], timeout=_SYSTEMCTL_TIMEOUT)
         if done.returncode:

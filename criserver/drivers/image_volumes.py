@@ -13,6 +13,7 @@ from criserver.errors import FailedPrecondition, Internal, InvalidArgument
 from criserver.kernel import mount, namespaces
 from criserver.kernel.fds import open_in_root
 from criserver.kernel.offload import offload
+from criserver.observe.timings import asked
 
 _READ_ONLY = mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV
 
@@ -50,10 +51,12 @@ class ImageVolumesDriver:
         os.mkdir(target, 0o755)
         try:
             if len(layers) == 1:
+                asked("mount", f"mount --bind -o ro,nosuid,nodev {self._layers}/{layers[0]} {target}")
                 mount.bind(f"{self._layers}/{layers[0]}", target)
                 mount.mount("", target, "", mount.MS_REMOUNT | mount.MS_BIND | _READ_ONLY)
             elif layers:
                 options = mount_options([str(layer) for layer in reversed(layers)], "", volatile=False)
+                asked("mount", f"cd {self._layers} && mount -t overlay -o ro,nosuid,nodev,{options} overlay {target}")
                 # Relative names keep the options short, whatever the server's root directory is.
                 namespaces.in_directory(
                     self._layers, lambda: mount.mount("overlay", target, "overlay", _READ_ONLY, options)

@@ -22,6 +22,7 @@ from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, Run
 from criserver.kernel import cgroupfs, proc, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
+from criserver.observe.timings import asked, asking
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
 
 # Seconds that a runtime may take for a create: less than the four minutes that a kubelet waits at most.
@@ -76,8 +77,12 @@ class ConmonMonitors:
         await self.forget(request.container_id)  # what an attempt that was killed has left
         try:
             await offload(_make_private, directory)
+            asked("process", f"fork() of the zygote: a monitor for the container, with its files in {directory}")
+            call = f"{' '.join(request.command)} create --bundle {request.bundle} {request.container_id}"
             async with asyncio.timeout(_CREATE_TIMEOUT):
-                state, monitor = await self._zygote.create_container(_spec(request, directory))
+                with asking("runtime", call) as answer:
+                    state, monitor = await self._zygote.create_container(_spec(request, directory))
+                    answer.text = f"init is pid {state.pid}, its monitor is pid {state.monitor_pid}"
         except BaseException as error:
             await self._undone(request.container_id)
             await offload(trees.remove_tree, directory)
@@ -166,6 +171,10 @@ class ConmonMonitors:
             user=namespaces.get("user", ""),
             cgroup_procs=cgroupfs.procs_files(self._hierarchies, cgroup),
         )
+        joined = ", ".join(f"setns({path})" for path in namespaces.values())
+        asked("process", f"fork() of the zygote, then {joined}, unshare(CLONE_NEWPID), fork() again: pid 1 of the pod")
+        for path in spec.cgroup_procs:
+            asked("cgroup", f"echo $pid > {path}")
         try:
             pid, _ = await self._zygote.pod_init(spec)
         except ConmonError as error:

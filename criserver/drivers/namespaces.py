@@ -17,6 +17,7 @@ from pathlib import PurePath
 from criserver.errors import Internal, InvalidArgument
 from criserver.kernel import mount, namespaces
 from criserver.kernel.offload import offload
+from criserver.observe.timings import asked
 
 KINDS = ("net", "ipc", "uts", "pid")
 
@@ -53,10 +54,12 @@ class PinnedNamespaces:
         """
         paths = {kind: self.path(sandbox_id, kind) for kind in KINDS if kind in kinds}
         written = {sysctl_path(name, kinds): _sysctl_value(name, value) for name, value in (sysctls or {}).items()}
+        _note(paths, hostname if "uts" in kinds else "", written)
         await offload(self._pin, sandbox_id, paths, hostname, written)
 
     async def pin_pid(self, sandbox_id: str, pid: int) -> None:
         """Pin the PID namespace of process `pid`, in place of one pinned before."""
+        asked("namespace", f"mount --bind /proc/{pid}/ns/pid {self.path(sandbox_id, 'pid')}")
         await offload(self._pin_pid, sandbox_id, pid)
 
     async def unpin(self, sandbox_id: str) -> None:
@@ -99,6 +102,19 @@ class PinnedNamespaces:
             # The sandbox's directory stays while others have files in it.
             with contextlib.suppress(OSError):
                 os.rmdir(empty)
+
+
+def _note(paths: Mapping[str, str], hostname: str, sysctls: Mapping[str, str]) -> None:
+    """What making the namespaces asks of the kernel, for whoever traces it."""
+    asked("namespace", f"unshare({' | '.join(f'CLONE_NEW{kind.upper()}' for kind in paths)}) in a thread of its own")
+    if "net" in paths:
+        asked("network", "ip link set lo up")
+    if hostname:
+        asked("namespace", f"sethostname({hostname!r})")
+    for name, value in sysctls.items():
+        asked("sysctl", f"/proc/sys/{name} = {value}")
+    for kind, path in paths.items():
+        asked("namespace", f"mount --bind /proc/thread-self/ns/{kind} {path}")
 
 
 def pinned_below(sandboxes: str, mounts: tuple[mount.MountInfo, ...]) -> Mapping[str, frozenset[str]]:

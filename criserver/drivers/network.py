@@ -21,9 +21,11 @@ from criserver.kernel import process
 from criserver.kernel.offload import offload
 from criserver.model.sandbox import SandboxConfig
 from criserver.observe.metrics import Metrics
+from criserver.observe.timings import asking
 from criserver.ports.network import Attachment, NetworkStatus
 
 IFNAME = "eth0"
+_TOLD = ("CNI_COMMAND", "CNI_NETNS", "CNI_IFNAME")
 _NOT_READY = "NetworkPluginNotReady"
 
 
@@ -139,10 +141,13 @@ class CniNetwork:
     async def _spawn(self, argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float) -> Completed:
         """Run a plugin, and count it."""
         began, done = time.monotonic(), None
+        command, plugin = env.get("CNI_COMMAND", ""), os.path.basename(argv[0])
+        call = " ".join([*(f"{name}={value}" for name, value in env.items() if name in _TOLD), *argv])
         try:
-            done = await spawn(argv, env=env, stdin=stdin, timeout=timeout)
+            with asking("cni", call, stdin.decode(errors="replace")) as answer:
+                done = await spawn(argv, env=env, stdin=stdin, timeout=timeout)
+                answer.text = done.stdout.decode(errors="replace")
         finally:
-            command, plugin = env.get("CNI_COMMAND", ""), os.path.basename(argv[0])
             failed = done is None or done.returncode != 0
             self._metrics.network.plugin_ended(command, plugin, time.monotonic() - began, failed=failed)
         return done

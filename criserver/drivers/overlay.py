@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from criserver.errors import FailedPrecondition, Internal
 from criserver.kernel import files, mount, namespaces, proc, trees
 from criserver.kernel.offload import offload
+from criserver.observe.timings import asked
 
 # mount(2) takes one page of options, the terminating zero included; overlayfs takes this many lower layers.
 MAX_OPTIONS = 4095
@@ -92,6 +93,7 @@ class OverlayRootfs:
         try:
             if not readonly:
                 self._prepare(own, layers)
+            asked("mount", f"cd {self._layers} && mount -t overlay -o {options} overlay {target}")
             namespaces.in_directory(self._layers, lambda: mount.mount("overlay", target, "overlay", 0, options))
         except OSError as error:
             raise _explained(error, container_id) from error

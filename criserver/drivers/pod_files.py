@@ -10,6 +10,7 @@ from criserver.kernel.files import write_atomic
 from criserver.kernel.offload import offload
 from criserver.model.sandbox import SandboxConfig
 from criserver.model.security import NamespaceMode
+from criserver.observe.timings import asked
 from criserver.ports.pod_files import PodPaths
 from criserver.spec import etc_files
 
@@ -58,12 +59,15 @@ class PodFilesDriver:
         resolv = etc_files.resolv_conf(config.dns) if config.dns else _node_file("/etc/resolv.conf")
         hosts = _node_file("/etc/hosts") if config.host_network else etc_files.hosts(hostname)
         for path, text in ((paths.hosts, hosts), (paths.resolv_conf, resolv), (paths.hostname, f"{hostname}\n")):
+            asked("file", f"write {path}", text)
             write_atomic(path, text.encode(), 0o644)
         if paths.shm != "/dev/shm":
             os.makedirs(paths.shm, mode=0o700, exist_ok=True)
             if not mount.is_mountpoint(paths.shm):
                 flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
-                mount.mount("shm", paths.shm, "tmpfs", flags, f"mode=1777,size={self._shm_size}")
+                options = f"mode=1777,size={self._shm_size}"
+                asked("mount", f"mount -t tmpfs -o nosuid,nodev,noexec,{options} shm {paths.shm}")
+                mount.mount("shm", paths.shm, "tmpfs", flags, options)
 
 
 def _node_file(path: str) -> str:

@@ -21,6 +21,7 @@ from criserver.errors import FailedPrecondition, InvalidArgument, RuntimeFailed,
 from criserver.kernel import process
 from criserver.kernel.offload import offload
 from criserver.kernel.process import Completed
+from criserver.observe.timings import asked, asking
 from criserver.ports.runtime import Choice, Handler
 
 log = logging.getLogger(__name__)
@@ -87,8 +88,11 @@ class OciRuntime:
     async def start(self, handler: str, container_id: str) -> None:
         """Start the created container; RuntimeFailed carries the runtime's words."""
         found = self.handler(handler)
-        if found.type == "runc" and await offload(_released, _state(found, container_id)):
-            return
+        state = _state(found, container_id)
+        if found.type == "runc":
+            asked("process", f"open({state}/exec.fifo): runc's init, which waits there, executes the command")
+            if await offload(_released, state):
+                return
         await self._call(handler, "start", container_id)
 
     async def delete(self, handler: str, container_id: str) -> None:
@@ -117,7 +121,8 @@ class OciRuntime:
 
     async def _call(self, handler: str, *arguments: str, stdin: bytes = b"") -> None:
         prefix = [*self.handler(handler).command, "--log-format", "json"]  # its errors as JSON on stderr
-        done = await process.run([*prefix, *arguments], stdin=stdin, timeout=_CALL_TIMEOUT)
+        with asking("runtime", " ".join([*prefix, *arguments]), stdin.decode(errors="replace")):
+            done = await process.run([*prefix, *arguments], stdin=stdin, timeout=_CALL_TIMEOUT)
         if done.returncode:
             raise RuntimeFailed(f"{handler or 'default'} {arguments[0]}: {_words(done)}")
 

@@ -7,6 +7,7 @@ whoever undoes the step then never races with it.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -24,7 +25,9 @@ class Pool:
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` in the pool and return what it returns. When cancelled, wait for it to end first."""
-        submitted = self._executor.submit(function, *args, **kwargs)
+        # With the caller's context: what the function logs and notes belongs to the caller's pod and stage.
+        context = contextvars.copy_context()
+        submitted = self._executor.submit(lambda: context.run(function, *args, **kwargs))
         running = asyncio.wrap_future(submitted)
         try:
             return await asyncio.shield(running)

@@ -28,13 +28,14 @@ from criserver.lifecycle.image_volumes import mount_volumes, shown_digests, volu
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
+from criserver.lifecycle.traces import Traces
 from criserver.lifecycle.undo import UndoStack
 from criserver.model.container import Container, ContainerConfig, ContainerState
 from criserver.model.image import Image
 from criserver.model.sandbox import Sandbox, SandboxState
 from criserver.model.transitions import check_container
 from criserver.observe.context import log_context
-from criserver.observe.timings import Stages
+from criserver.observe.timings import Stages, asked
 from criserver.ports.monitor import MonitorRequest
 from criserver.spec import signals
 from criserver.state.containers import Containers
@@ -61,11 +62,12 @@ class ContainerLifecycle:
         operations: Operations,
         locks: Locks,
         deliveries: Deliveries,
+        traces: Traces,
     ) -> None:
         self._sandboxes, self._containers, self._journal = sandboxes, containers, journal
         self._powers, self._builder, self._exits = powers, builder, exits
         self._operations, self._locks, self._deliveries = operations, locks, deliveries
-        self._undoers = container_undoers(powers)
+        self._traces, self._undoers = traces, container_undoers(powers)
 
     def of(self, sandbox_id: str) -> tuple[Container, ...]:
         """Every container of a sandbox."""
@@ -147,12 +149,12 @@ class ContainerLifecycle:
         if image is None:
             raise NotFound(f"config.image.image: {config.image.image!r} is not on this node; pull it first")
         row = await self._row(sandbox, config, image)
-        stages = Stages("CreateContainer")
         undo = UndoStack(self._journal, self._undoers, CREATE, row.id)
-        with log_context(container_id=row.id):
+        with log_context(container_id=row.id), self._traces.operation(CREATE, sandbox, row) as stages:
             try:
                 async with undo:
                     with stages.stage("reserve"):
+                        asked("database", "one commit: the container's row, CREATING, and its journal's first step")
                         await self._containers.insert(row, undo.first(BUNDLE))
                     await self._build(sandbox, row, image, undo, stages)
             except BaseException:
@@ -211,6 +213,7 @@ class ContainerLifecycle:
         with stages.stage("runtime create"):
             pid = await undo.step(MONITOR, lambda: powers.monitors.create(request), row.runtime_handler)
         with stages.stage("commit"):
+            asked("database", "one commit: the row is CREATED, and the journal has nothing left to undo")
             await self._containers.update(row.id, settle=True, state=ContainerState.CREATED, pid=pid, user=built.user)
 
     async def _start(self, container_id: str) -> None:
@@ -220,15 +223,22 @@ class ContainerLifecycle:
             sandbox = self._sandboxes.get(row.sandbox_id)
             if sandbox.state is not SandboxState.READY:
                 raise FailedPrecondition(f"pod sandbox {sandbox.id} is {sandbox.state}: nothing can start in it")
-            # Taken before: a brief container has ended when the runtime returns, and none ends before it has started.
-            started_at = self._powers.clock.now()
-            try:
+            with self._traces.operation("StartContainer", sandbox, row) as stages:
+                await self._run(row, stages)
+            log.info("container is started", extra=stages.fields())
+
+    async def _run(self, row: Container, stages: Stages) -> None:
+        # Taken before: a brief container has ended when the runtime returns, and none ends before it has started.
+        started_at = self._powers.clock.now()
+        try:
+            with stages.stage("runtime start"):
                 await self._powers.runtime.start(row.runtime_handler, row.id)
-            except RuntimeFailed as error:
-                await self._failed_start(row, error)
-                raise
+        except RuntimeFailed as error:
+            await self._failed_start(row, error)
+            raise
+        with stages.stage("commit"):
+            asked("database", "one commit: the container's row is RUNNING")
             await self._containers.update(row.id, state=ContainerState.RUNNING, started_at=started_at)
-        log.info("container is started")
 
     async def _failed_start(self, row: Container, error: RuntimeFailed) -> None:
         """A start that failed leaves a container that has ended, with the runtime's words as its message."""

@@ -20,12 +20,13 @@ from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pod_steps import CGROUP, FILES, NAMESPACES, NETWORK, POD_INIT, pod_undoers
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.tasks import together
+from criserver.lifecycle.traces import Traces
 from criserver.lifecycle.undo import UndoStack
 from criserver.model.sandbox import Sandbox, SandboxConfig, SandboxState
 from criserver.model.security import NamespaceMode
 from criserver.model.transitions import check_sandbox
 from criserver.observe.context import log_context
-from criserver.observe.timings import Stages
+from criserver.observe.timings import Stages, asked
 from criserver.ports.network import Attachment
 from criserver.spec import sysctls
 from criserver.state.codec import encode
@@ -47,6 +48,7 @@ class PodLifecycle:
         containers: ContainerLifecycle,
         operations: Operations,
         deliveries: Deliveries,
+        traces: Traces,
         *,
         node_name: str,
         default_sysctls: Mapping[str, str] = NO_SYSCTLS,
@@ -54,7 +56,7 @@ class PodLifecycle:
         """`default_sysctls` are set in pods that have the namespace for themselves and say nothing else."""
         self._sandboxes, self._journal, self._powers = sandboxes, journal, powers
         self._containers, self._operations, self._node_name = containers, operations, node_name
-        self._deliveries, self._default_sysctls = deliveries, default_sysctls
+        self._deliveries, self._traces, self._default_sysctls = deliveries, traces, default_sysctls
         self._undoers = pod_undoers(powers)
 
     async def run(self, config: SandboxConfig, handler: str) -> str:
@@ -98,12 +100,12 @@ class PodLifecycle:
             state=SandboxState.CREATING,
             created_at=self._powers.clock.now(),
         )
-        stages = Stages("RunPodSandbox")
         undo = UndoStack(self._journal, self._undoers, "RunPodSandbox", sandbox.id)
-        with log_context(sandbox_id=sandbox.id):
+        with log_context(sandbox_id=sandbox.id), self._traces.operation("RunPodSandbox", sandbox) as stages:
             try:
                 async with undo:
                     with stages.stage("reserve"):
+                        asked("database", "one commit: the pod's row and name, CREATING, and its journal's first step")
                         await self._sandboxes.insert(sandbox, undo.first(FILES))
                     await self._build(sandbox, undo, stages)
             except BaseException:
@@ -129,6 +131,7 @@ class PodLifecycle:
             self._home(sandbox, undo, stages, parent, kinds), self._attach(sandbox, undo, stages)
         )
         with stages.stage("commit"):
+            asked("database", "one commit: the row is READY, and the journal has nothing left to undo")
             await self._sandboxes.update(
                 key,
                 settle=True,

@@ -65,4 +65,15 @@ IMAGES = (
 # What an unpacked tree is known again by (drivers/unpack/usage); layers from before have none.
 LAYER_RECORDS = ("ALTER TABLE layers ADD COLUMN record TEXT NOT NULL DEFAULT ''",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES, LAYER_RECORDS)
+TRACES = (
+    # How operations went, for people: `record` is observe/trace.py's Trace, compressed. No foreign key: it may outlive
+    # its pod for a while, and tells of pods that were never made.
+    """CREATE TABLE traces (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        sandbox_id TEXT NOT NULL, pod TEXT NOT NULL, operation TEXT NOT NULL,
+        record BLOB NOT NULL
+    ) STRICT""",
+    "CREATE INDEX traces_sandbox ON traces (sandbox_id)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES, LAYER_RECORDS, TRACES)

@@ -12,11 +12,11 @@ from functools import partial
 
 import grpc
 
-from criserver import __version__
 from criserver.api.admin import admin
 from criserver.api.admin_check import CheckAdmin
 from criserver.api.admin_images import ImageAdmin
 from criserver.api.admin_node import NodeAdmin
+from criserver.api.admin_traces import TraceAdmin
 from criserver.api.containers import ContainerHandlers
 from criserver.api.events import EventHandlers
 from criserver.api.health import HealthHandlers, health
@@ -38,8 +38,6 @@ from criserver.drivers.monitor import ConmonMonitors
 from criserver.drivers.stats.kernel_stats import KernelStats
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
-from criserver.lifecycle.census import Census
-from criserver.lifecycle.check import Checker
 from criserver.lifecycle.container_steps import container_undoers
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.deliveries import Deliveries
@@ -58,7 +56,6 @@ from criserver.lifecycle.streams import StreamService
 from criserver.lifecycle.tasks import Tasks
 from criserver.lifecycle.updates import ResourceUpdates
 from criserver.observe import log as logs
-from criserver.observe.metrics import Metrics
 from criserver.state.containers import Containers
 from criserver.state.db import Database
 from criserver.state.journal import Journal
@@ -88,7 +85,6 @@ class Server:
     garbage: GarbageCollector
     streaming: StreamingServer
     observing: Observing
-    metrics: Metrics
     hang_up: tuple[Callable[[], None], ...]
     leave: Callable[[], Awaitable[None]]
     reload: Callable[[], Changes]
@@ -103,18 +99,20 @@ async def build(live: Live, tasks: Tasks) -> Server:
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
     images, image_check = image_half(live, database, operations)
-    metrics = Metrics(version=__version__)
+    observing = Observing(config, database, tasks)
+    metrics, traces = observing.metrics, observing.traces
     cgroups = open_cgroups(config.runtime.cgroup_driver)
     monitors = await running_monitors(config, cgroups)
     powers = await build_powers(config, cgroups, monitors, images, metrics)
-    node_name = platform.node()
     deliveries = Deliveries(sandboxes, containers, tasks)
     exits = Exits(containers, powers, tasks, locks, metrics)
-    facts = Facts()
+    facts, node_name = Facts(), platform.node()
     builder = Builder(powers, containers, facts, policies, node_name=node_name)
-    lives = ContainerLifecycle(sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries)
+    lives = ContainerLifecycle(
+        sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries, traces
+    )
     pods = PodLifecycle(
-        sandboxes, journal, powers, lives, operations, deliveries, node_name=node_name, default_sysctls=sysctls
+        sandboxes, journal, powers, lives, operations, deliveries, traces, node_name=node_name, default_sysctls=sysctls
     )
     readings = KernelStats(cgroupfs.hierarchies(), facts().hugepage_sizes)
     updates = ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts, policies)
@@ -123,11 +121,10 @@ async def build(live: Live, tasks: Tasks) -> Server:
     streaming = _streaming(config, streams, tasks)
     undoers = {**pod_undoers(powers), **container_undoers(powers)}
     events = Events(sandboxes, containers, powers.clock, metrics)
-    census = Census(sandboxes, containers, powers, events, tasks, lambda: len(images.list()), monitors.living, metrics)
-    healthy = HealthHandlers((RUNTIME.full_name, IMAGES.full_name))
+    observing.count(sandboxes, containers, powers, events, images, monitors)
+    healthy, reload = HealthHandlers((RUNTIME.full_name, IMAGES.full_name)), partial(_reload, live)
     garbage = GarbageCollector(sandboxes, containers, journal, powers, undoers)
     check = checker(config, sandboxes, containers, journal, powers, image_check, garbage, operations)
-    reload = partial(_reload, live)
     handlers = (
         PodHandlers(pods, sandboxes),
         ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
@@ -138,6 +135,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
         EventHandlers(events),
         MetricHandlers(stats, config.stats.metric_groups),
     )
+    operators = (ImageAdmin(images), CheckAdmin(check), NodeAdmin(reload), TraceAdmin(traces, sandboxes))
     return Server(
         database=database,
         tasks=tasks,
@@ -146,11 +144,10 @@ async def build(live: Live, tasks: Tasks) -> Server:
         streaming=streaming,
         hang_up=(events.close, healthy.stop),
         leave=partial(_leave, sandboxes, containers, monitors, cgroups, own_cgroup(config.state)),
-        observing=Observing(config.metrics, metrics, census, tasks),
-        metrics=metrics,
+        observing=observing,
         garbage=garbage,
         reload=reload,
-        services=(*_services(handlers, images), _admin(images, check, reload), health(healthy)),
+        services=(*_services(handlers, images), admin(*operators), health(healthy)),
     )
 
 
@@ -165,10 +162,6 @@ async def _leave(
 
 def _services(handlers: tuple[object, ...], images: ImageService) -> tuple[grpc.GenericRpcHandler, ...]:
     return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images))
-
-
-def _admin(images: ImageService, check: Checker, reload: Callable[[], Changes]) -> grpc.GenericRpcHandler:
-    return admin(ImageAdmin(images), CheckAdmin(check), NodeAdmin(reload))
 
 
 def _reload(live: Live) -> Changes:

@@ -4,25 +4,54 @@ from __future__ import annotations
 
 import asyncio
 
-from criserver.config.schema import MetricsConfig
+from criserver import __version__
+from criserver.config.schema import Config
+from criserver.drivers.monitor import ConmonMonitors
 from criserver.kernel.offload import offload
 from criserver.lifecycle.census import Census
+from criserver.lifecycle.events import Events
+from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.tasks import Tasks
+from criserver.lifecycle.traces import Traces
 from criserver.observe.endpoint import Endpoint
 from criserver.observe.metrics import Metrics
+from criserver.state.containers import Containers
+from criserver.state.db import Database
+from criserver.state.sandboxes import Sandboxes
+from criserver.state.traces import Traces as TraceRows
 
 LAG_SECONDS = 0.5  # between two looks at how late the event loop runs
 
 
 class Observing:
-    """The metrics endpoint, if there is one, and what is measured for it alone."""
+    """Metrics and traces; the metrics endpoint, if there is one, and what is measured for it alone.
 
-    def __init__(self, section: MetricsConfig, metrics: Metrics, census: Census, tasks: Tasks) -> None:
-        self._metrics, self._census, self._tasks = metrics, census, tasks
+    `count` tells what there is to count, once it is built.
+    """
+
+    def __init__(self, config: Config, database: Database, tasks: Tasks) -> None:
+        section, self._tasks = config.metrics, tasks
+        self.metrics = Metrics(version=__version__)
+        self.traces = Traces(TraceRows(database), tasks, self.metrics)
+        self._census: Census | None = None
         self._endpoint = (
             None if section.port is None else Endpoint(self.text, address=section.address, port=section.port)
         )
         self._lag: asyncio.Task[None] | None = None
+
+    def count(
+        self,
+        sandboxes: Sandboxes,
+        containers: Containers,
+        powers: Powers,
+        events: Events,
+        images: ImageService,
+        monitors: ConmonMonitors,
+    ) -> None:
+        """Let gauges tell of these."""
+        count, living = lambda: len(images.list()), monitors.living
+        self._census = Census(sandboxes, containers, powers, events, self._tasks, count, living, self.metrics)
 
     async def start(self) -> None:
         """Listen, if it is configured; FailedPrecondition when the address or port cannot be had."""
@@ -39,12 +68,13 @@ class Observing:
 
     async def text(self) -> bytes:
         """Every metric as it is now, in Prometheus' text format."""
-        await self._census.take()
-        return await offload(self._metrics.text)
+        if self._census is not None:
+            await self._census.take()
+        return await offload(self.metrics.text)
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_SECONDS
             await asyncio.sleep(LAG_SECONDS)
-            self._metrics.events.lagged(max(0.0, loop.time() - due))
+            self.metrics.events.lagged(max(0.0, loop.time() - due))

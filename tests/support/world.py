@@ -18,6 +18,7 @@ from criserver.lifecycle.pods import PodLifecycle
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.recovery import Recovery
 from criserver.lifecycle.tasks import Tasks
+from criserver.lifecycle.traces import Traces
 from criserver.model.container import ContainerConfig, ContainerMetadata, ImageSpec
 from criserver.model.sandbox import PodMetadata, SandboxConfig
 from criserver.model.security import ContainerSecurity, NamespaceMode, NamespaceOptions, SandboxSecurity
@@ -27,6 +28,7 @@ from criserver.state.containers import Containers
 from criserver.state.db import Database
 from criserver.state.journal import Journal
 from criserver.state.sandboxes import Sandboxes
+from criserver.state.traces import Traces as TraceRows
 from tests.support.fakes import IMAGE, World, powers
 
 
@@ -47,12 +49,14 @@ class House:
         self.metrics = Metrics()
         self.exits = Exits(self.containers, self.powers, self.tasks, self.locks, self.metrics)
         builder = Builder(self.powers, self.containers, HostFacts, {}, node_name="node")
+        self.traces = Traces(TraceRows(self.database), self.tasks, self.metrics)
         self.lives = ContainerLifecycle(
             self.sandboxes, self.containers, self.journal, self.powers, builder, self.exits, self.operations,
-            self.locks, self.deliveries,
+            self.locks, self.deliveries, self.traces,
         )  # fmt: skip
         self.pods = PodLifecycle(
-            self.sandboxes, self.journal, self.powers, self.lives, self.operations, self.deliveries, node_name="node"
+            self.sandboxes, self.journal, self.powers, self.lives, self.operations, self.deliveries, self.traces,
+            node_name="node",
         )
         self.undoers = {**pod_undoers(self.powers), **container_undoers(self.powers)}
         self.garbage = GarbageCollector(self.sandboxes, self.containers, self.journal, self.powers, self.undoers)

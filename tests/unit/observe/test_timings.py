@@ -1,6 +1,9 @@
+import asyncio
+
 import pytest
 
-from criserver.observe.timings import Stage, Stages
+from criserver.observe import timings
+from criserver.observe.timings import Asked, Stage, Stages, asked, asking
 
 
 class Clock:
@@ -40,3 +43,61 @@ def test_fields_are_milliseconds_and_equal_names_add_up() -> None:
     with stages.stage("commit"):
         clock.now += 0.5
         assert stages.fields() == {"took": "625.0ms", "stages": "layer:125.0ms,commit:500.0ms"}
+
+
+def test_what_is_asked_goes_to_the_stage_that_runs() -> None:
+    clock = Clock()
+    stages = Stages("x", clock)
+    asked("mount", "nobody listens")
+    with stages.stage("rootfs"):
+        clock.now += 0.5
+        asked("mount", "mount -t overlay", "options")
+        with asking("cni", "bridge", "config") as answer:
+            clock.now += 0.25
+            answer.text = "result"
+    asked("mount", "nobody listens any more")
+    (stage,) = stages.stages
+    assert stage.asked == (
+        Asked("mount", "mount -t overlay", 0.5, text="options"),
+        Asked("cni", "bridge", 0.5, 0.25, "config", "result"),
+    )
+
+
+def test_what_is_asked_and_fails_or_waits_is_told() -> None:
+    clock = Clock()
+    stages = Stages("x", clock)
+
+    def fail() -> None:
+        assert stages.stages[0].asked == (Asked("cni", "bridge"),)
+        assert stages.running == "a"
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"), stages.stage("a"), asking("cni", "bridge"):
+        fail()
+    assert stages.stages[0].asked == (Asked("cni", "bridge", took=0.0, failed=True),)
+    assert stages.running == ""
+
+
+async def test_tasks_that_overlap_each_have_their_stage() -> None:
+    stages = Stages("x")
+
+    async def one(name: str) -> None:
+        with stages.stage(name):
+            await asyncio.sleep(0)
+            asked("file", name)
+
+    await asyncio.gather(one("a"), one("b"))
+    assert [[each.what for each in stage.asked] for stage in stages.stages] == [["a"], ["b"]]
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timings, "MAX_ASKED", 2)
+    monkeypatch.setattr(timings, "MAX_TEXT", 3)
+    stages = Stages("x")
+    with stages.stage("a"):
+        for _ in range(3):
+            with asking("file", "write", "abcdef") as answer:
+                answer.text = "ghijk"
+    (stage,) = stages.stages
+    assert [(each.text, each.answer) for each in stage.asked] == [("abc", "ghi")] * 2
+    assert stage.more == 1
