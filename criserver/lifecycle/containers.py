@@ -28,6 +28,7 @@ from criserver.lifecycle.image_volumes import mount_volumes, shown_digests, volu
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
+from criserver.lifecycle.stops import Stops
 from criserver.lifecycle.traces import Traces
 from criserver.lifecycle.undo import UndoStack
 from criserver.model.container import Container, ContainerConfig, ContainerState
@@ -68,6 +69,7 @@ class ContainerLifecycle:
         self._powers, self._builder, self._exits = powers, builder, exits
         self._operations, self._locks, self._deliveries = operations, locks, deliveries
         self._traces, self._undoers = traces, container_undoers(powers)
+        self._stops = Stops(exits, operations)
 
     def of(self, sandbox_id: str) -> tuple[Container, ...]:
         """Every container of a sandbox."""
@@ -101,18 +103,15 @@ class ContainerLifecycle:
     async def stop(self, container_id: str, seconds: float) -> None:
         """Stop signal, at most `seconds` of grace, then SIGKILL. A second call with less grace shortens it.
 
-        Unknown and ended containers are fine. FailedPrecondition when it does not even die of SIGKILL.
+        It goes on when the caller gives up. Unknown and ended containers are fine. FailedPrecondition when it does not
+        even die of SIGKILL.
         """
         row = self._containers.find(container_id)
         if row is None or row.state not in LIVE:
             return
+        grace = 0.0 if row.state is ContainerState.CREATED else seconds
         with self._logged(row):
-            if row.state is not ContainerState.CREATED and seconds > 0:
-                if self._exits.first_stop(row.id):
-                    await self._terminate(row)
-                if await self._exits.wait(row.id, seconds):
-                    return
-            await self.kill(row.id)
+            await self._stops.stop(row.id, grace, lambda: self._terminate(row), lambda: self.kill(row.id))
 
     async def kill(self, container_id: str) -> None:
         """SIGKILL everything in the container and wait for its end to be in the row. Unknown ids are fine."""

@@ -24,14 +24,16 @@ class Operations:
         self._tasks = tasks
         self._running: dict[Hashable, asyncio.Task[Any]] = {}
 
-    async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def join(
+        self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]], *, endless: bool = False
+    ) -> T:
         """The result of the operation under `key`, started by this call unless it runs already.
 
-        Cancelling the caller leaves the operation running.
+        Cancelling the caller leaves the operation running; `endless` as for a task.
         """
         task = self._running.get(key)
         if task is None:
-            task = self._tasks.spawn(start(), name=str(key), quiet=True)
+            task = self._tasks.spawn(start(), name=str(key), quiet=True, endless=endless)
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
         try:

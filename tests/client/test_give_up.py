@@ -191,3 +191,53 @@ def test_stop_pod_sandbox_is_joined_by_the_retry(client: Client, logs: Path) -> 
     client("StopPodSandbox", request)
     assert [found.state for found in cri.pods(client)] == [pb.PodSandboxState.SANDBOX_NOTREADY]
     cri.remove_pod(client, pod_id)
+
+
+STUBBORN = ("sh", "-c", "trap 'echo asked' TERM; echo ready; while :; do sleep 0.1; done")
+
+
+def stubborn(client: Client, logs: Path, name: str) -> tuple[str, str]:
+    """A pod, and a container in it that does not end when it is asked to."""
+    pod = pod_config(name, logs)
+    pod_id = cri.run(client, pod)
+    container_id = cri.create(client, pod_id, container_config("main", *STUBBORN), pod)
+    cri.start(client, container_id)
+    until(lambda: "ready" in (logs / "main.log").read_text())
+    return pod_id, container_id
+
+
+def asked(logs: Path) -> int:
+    return (logs / "main.log").read_text().count("asked")
+
+
+def test_the_grace_of_a_stop_runs_out_without_its_caller(client: Client, logs: Path) -> None:
+    pod_id, container_id = stubborn(client, logs, "stop-goes-on")
+    request = pb.StopContainerRequest(container_id=container_id, timeout=2)
+    gives_up(lambda: client("StopContainer", request, timeout=0.3))
+    until(lambda: asked(logs))
+    assert cri.status(client, container_id).state == pb.ContainerState.CONTAINER_RUNNING
+    until(lambda: cri.status(client, container_id).state == pb.ContainerState.CONTAINER_EXITED)
+    assert cri.status(client, container_id).exit_code == 137 and asked(logs) == 1
+    cri.remove_pod(client, pod_id)
+
+
+def test_a_second_stop_shortens_the_grace_that_the_first_ones_caller_left(client: Client, logs: Path) -> None:
+    pod_id, container_id = stubborn(client, logs, "stop-shortened")
+    request = pb.StopContainerRequest(container_id=container_id, timeout=600)
+    gives_up(lambda: client("StopContainer", request, timeout=0.3))
+    until(lambda: asked(logs))
+    begun = time.monotonic()
+    client("StopContainer", pb.StopContainerRequest(container_id=container_id, timeout=1))
+    assert 0.9 < time.monotonic() - begun < 10
+    assert cri.status(client, container_id).exit_code == 137 and asked(logs) == 1
+    cri.remove_pod(client, pod_id)
+
+
+def test_a_stop_of_the_pod_goes_on_without_its_caller(client: Client, logs: Path) -> None:
+    pod_id, container_id = stubborn(client, logs, "pod-stop-goes-on")
+    request = pb.StopContainerRequest(container_id=container_id, timeout=600)
+    gives_up(lambda: client("StopContainer", request, timeout=0.3))
+    gives_up(lambda: client("StopPodSandbox", pb.StopPodSandboxRequest(pod_sandbox_id=pod_id), timeout=0.005))
+    until(lambda: cri.pods(client)[0].state == pb.PodSandboxState.SANDBOX_NOTREADY)
+    assert cri.status(client, container_id).exit_code == 137
+    cri.remove_pod(client, pod_id)
