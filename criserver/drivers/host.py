@@ -6,32 +6,39 @@ import asyncio
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
-from criserver.drivers import devices
-from criserver.errors import DeadlineExceeded, InvalidArgument
-from criserver.kernel import mount
+from criserver.drivers import host_questions as questions
+from criserver.drivers.far_paths import far
+from criserver.errors import DeadlineExceeded, Internal, InvalidArgument
+from criserver.kernel import mount, process
 from criserver.kernel.fds import read_in_root
-from criserver.kernel.mount import MountInfo
 from criserver.kernel.offload import offload
 from criserver.model.host import HostDevice, MountSource, SourcePropagation
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
-PROFILE_LIMIT = 1 << 20  # bytes of a seccomp profile
+PER_MOUNT = 4
+_PACKAGES = str(Path(__file__).parents[2])
+_HELPER = "import sys; sys.path.insert(0, sys.argv[1]); from criserver.drivers.host_questions import main; main()"
 
 
 class HostDriver:
     """Implements `ports.host.Host`.
 
-    Paths that a request names may lie on a network mount whose server is gone, where a stat never returns: such calls
-    have threads of their own, are waited for at most ANSWER_SECONDS, and only ever hold up each other.
+    Paths that a request names may lie on a network mount whose server is gone, where a stat never returns, not even
+    for SIGKILL. So what may hang is asked by a process (see `far_paths`), which is waited for at most ANSWER_SECONDS
+    and left behind then. A mount that does not answer holds up questions about itself alone, and no more than
+    PER_MOUNT processes.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(16, thread_name_prefix="host-path")
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="host-path")
+        self._asking: dict[str, asyncio.Semaphore] = {}
 
     async def read_in_root(self, root: str, path: str, limit: int) -> str:
         """Text of a regular file inside `root`; "" when missing, InvalidArgument when it is odd or too large."""
@@ -49,19 +56,20 @@ class HostDriver:
 
     async def mount_source(self, path: str) -> MountSource:
         """A mount's source, links followed, made as a directory when missing."""
-        return await self._answer(path, _source)
+        real, kind = await self._answer(path, questions.source)
+        return MountSource(real, SourcePropagation(kind))
 
     async def devices(self, path: str) -> tuple[HostDevice, ...]:
         """The device node at `path`, or every one below a directory."""
-        found = await self._answer(path, devices.at)
+        found = await self._answer(path, questions.devices)
         if not found:
             raise InvalidArgument(f"devices: {path!r} is no device and has none in it; give the path of a device node")
-        return found
+        return tuple(HostDevice(*fields) for fields in found)
 
     async def profile(self, path: str) -> Mapping[str, Any]:
         """A seccomp profile."""
         try:
-            profile = json.loads(await self._answer(path, _small_file))
+            profile = json.loads(await self._answer(path, questions.small_file))
         except ValueError as error:
             raise InvalidArgument(f"seccomp profile {path!r} is not JSON: {error}") from error
         if not isinstance(profile, dict):
@@ -70,22 +78,48 @@ class HostDriver:
 
     async def check_directory(self, path: str) -> None:
         """InvalidArgument unless `path` is a directory."""
-        status = await self._answer(path, _status)
-        if status is None:
+        mode = await self._answer(path, questions.mode)
+        if not mode:
             raise InvalidArgument(f"log directory {path!r} does not exist: make it before the container")
-        if not stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISDIR(mode):
             raise InvalidArgument(f"log directory {path!r} is no directory: give the path of one")
 
-    async def _answer(self, path: str, question: Callable[[str], T]) -> T:
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, question, path)
+    async def _answer(self, path: str, question: Callable[[str], Any]) -> Any:
+        mount_point = ""
         try:
-            return await asyncio.wait_for(asyncio.shield(answer), ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                mount_point = await self._thread(_far, path, question)
+                if not mount_point:
+                    return await self._thread(question, path)
+                return await self._ask(mount_point, question.__name__, path)
         except TimeoutError:
+            where = f" on {mount_point}" if mount_point else ""
             raise DeadlineExceeded(
-                f"{path!r} did not answer for {ANSWER_SECONDS:.0f} s: a mount whose server is gone?"
+                f"host path {path!r}{where} did not answer for {ANSWER_SECONDS:.0f} s: a mount whose server is gone?"
             ) from None
         except OSError as error:
             raise InvalidArgument(f"host path {path!r} cannot be used: {error.strerror}") from error
+
+    async def _thread(self, function: Callable[..., T], *arguments: object) -> T:
+        # Not `offload`, which waits for the end of what has begun: here a bound on the time counts more.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments))
+
+    async def _ask(self, mount_point: str, question: str, path: str) -> Any:
+        """What a process of its own finds; it holds one of the mount's places until it has ended, however late."""
+        places = self._asking.setdefault(mount_point, asyncio.Semaphore(PER_MOUNT))
+        await places.acquire()
+        argv = (sys.executable, "-I", "-c", _HELPER, _PACKAGES, question, path)
+        done = await process.run(argv, dying=0.1, ended=places.release)
+        if done.returncode:
+            raise Internal(f"the helper that looks at host paths failed: {done.failure}")
+        said = json.loads(done.stdout)
+        if "error" in said:
+            raise OSError(*said["error"], path)
+        return said["answer"]
+
+
+def _far(path: str, question: Callable[[str], Any]) -> str:
+    return far(path, mount.types(), below=question is questions.devices)
 
 
 def _filled_by_others(root: str) -> tuple[str, ...]:
@@ -94,32 +128,3 @@ def _filled_by_others(root: str) -> tuple[str, ...]:
     return tuple(
         name for name, path in found.items() if os.path.lexists(path) and not stat.S_ISDIR(os.lstat(path).st_mode)
     )
-
-
-def _source(path: str) -> MountSource:
-    real = os.path.realpath(path)
-    if not os.path.lexists(real):
-        os.makedirs(real, mode=0o755, exist_ok=True)
-    return MountSource(real, propagation(real, mount.mounts()))
-
-
-def propagation(path: str, mounts: Iterable[MountInfo]) -> SourcePropagation:
-    """How the mount that holds `path` propagates: the last one mounted at the longest prefix counts."""
-    around = [each for each in mounts if path == each.target or path.startswith(each.target.rstrip("/") + "/")]
-    # Of equals, max takes the first.
-    holding = max(reversed(around), key=lambda each: len(each.target), default=None)
-    kinds = {field.partition(":")[0] for field in holding.optional} if holding else set()
-    if "shared" in kinds:
-        return SourcePropagation.SHARED
-    return SourcePropagation.SLAVE if "master" in kinds else SourcePropagation.PRIVATE
-
-
-def _status(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except FileNotFoundError:
-        return None
-
-
-def _small_file(path: str) -> bytes:
-    return read_in_root("/", path, PROFILE_LIMIT)

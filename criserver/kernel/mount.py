@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from criserver.kernel import libc
@@ -92,6 +93,13 @@ def mounts() -> tuple[MountInfo, ...]:
     """Every mount of this process's mount namespace, in mount order."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         return parse_mountinfo(file.read())
+
+
+def types() -> Mapping[str, str]:
+    """Mount point → type of the file system that was mounted there last. Cheaper than `mounts`."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        lines = [line.split(" ") for line in file]
+    return {_unescape(fields[4]): fields[fields.index("-", 6) + 1] for fields in lines}
 
 
 def parse_mountinfo(text: str) -> tuple[MountInfo, ...]:

@@ -16,7 +16,7 @@ import os
 import shlex
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from criserver.errors import DeadlineExceeded, FailedPrecondition
@@ -66,14 +66,18 @@ async def run(
     limit: int = 1 << 20,
     cwd: str | None = None,
     pass_fds: Sequence[int] = (),
+    dying: float = _DYING,
+    ended: Callable[[], None] | None = None,
 ) -> Completed:
     """Run a program to its end; any exit status is a result, for the caller to judge.
 
     `stdin` is all of its input, `env` adds to ENVIRONMENT, `timeout` is in seconds, `limit` in bytes for each of
-    stdout and stderr, `pass_fds` keep their numbers. FailedPrecondition when the program is missing or cannot be
-    executed, DeadlineExceeded when the time was up.
+    stdout and stderr, `pass_fds` keep their numbers. `dying` is how long (seconds) a killed one is waited for: it may
+    hang in the kernel; `ended` is called once it is gone, which may be after this call.
+
+    FailedPrecondition when the program is missing or cannot be executed, DeadlineExceeded when the time was up.
     """
-    child = _Child(argv, limit)
+    child = _Child(argv, limit, ended)
     try:
         await _spawner(child.spawn, stdin, {**ENVIRONMENT, **(env or {})}, cwd, pass_fds)
         async with asyncio.timeout(timeout):
@@ -81,7 +85,7 @@ async def run(
     except TimeoutError:
         raise DeadlineExceeded(f"{shlex.join(argv)} did not end within {timeout:g} s and was killed") from None
     finally:
-        await child.close()
+        await child.close(dying)
 
 
 def find_program(name: str) -> str:
@@ -98,8 +102,8 @@ def find_program(name: str) -> str:
 class _Child:
     """One running program: its pidfd and the reading ends of its pipes, closed by `close` and nobody else."""
 
-    def __init__(self, argv: Sequence[str], limit: int) -> None:
-        self._argv = tuple(argv)
+    def __init__(self, argv: Sequence[str], limit: int, ended: Callable[[], None] | None) -> None:
+        self._argv, self._ended = tuple(argv), ended
         self._out = Sink(limit)
         self._err = Sink(limit)
         self._pid = 0
@@ -135,16 +139,18 @@ class _Child:
         truncated = self._out.truncated or self._err.truncated
         return Completed(self._argv, returncode, bytes(self._out.kept), bytes(self._err.kept), truncated)
 
-    async def close(self) -> None:
-        """Kill the process group unless the child has ended, wait for it, and close everything."""
+    async def close(self, dying: float) -> None:
+        """Kill the process group unless the child has ended, wait `dying` seconds for it, and close everything."""
         self._out.close()
         self._err.close()
         if self._pidfd < 0:
+            if self._ended:
+                self._ended()
             return
         exited = self._watch(asyncio.get_running_loop())
         if not exited.done():
             os.killpg(self._pid, signal.SIGKILL)  # Not yet reaped, so the number is still this group's.
-            await asyncio.wait([exited], timeout=_DYING)
+            await asyncio.wait([exited], timeout=dying)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[int]:
         """The future of the exit status. It reaps whenever the exit comes, even if nobody waits any more."""
@@ -158,6 +164,8 @@ class _Child:
         os.close(self._pidfd)
         _, status = os.waitpid(self._pid, 0)
         exited.set_result(os.waitstatus_to_exitcode(status))
+        if self._ended:
+            self._ended()
 
 
 def _input(data: bytes) -> int:

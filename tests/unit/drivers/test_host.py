@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from criserver.drivers import host
-from criserver.drivers.host import HostDriver, propagation
+from criserver.drivers import host_questions as questions
+from criserver.drivers.host import HostDriver
 from criserver.errors import DeadlineExceeded, InvalidArgument
-from criserver.kernel.mount import parse_mountinfo
-from criserver.model.host import SourcePropagation
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ async def test_a_seccomp_profile(driver: HostDriver, tmp_path: Path) -> None:
 async def test_what_is_no_seccomp_profile(driver: HostDriver, tmp_path: Path, kind: str, words: str) -> None:
     os.mkfifo(tmp_path / "fifo")
     with open(tmp_path / "large", "wb") as file:
-        file.truncate(host.PROFILE_LIMIT + 1)
+        file.truncate(questions.PROFILE_LIMIT + 1)
     with pytest.raises(InvalidArgument, match=words):
         await driver.profile(f"{tmp_path}/{kind}")
 
@@ -99,12 +98,12 @@ async def test_what_is_no_seccomp_profile(driver: HostDriver, tmp_path: Path, ki
 async def test_a_path_that_never_answers(driver: HostDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = threading.Event()
 
-    def stat(path: str) -> os.stat_result:
+    def mode(path: str) -> int:
         if path.startswith("/mnt/dead"):
             answer.wait(60)
-        return os.stat("/")
+        return os.stat("/").st_mode
 
-    monkeypatch.setattr(host, "_status", stat)
+    monkeypatch.setattr(questions, "mode", mode)
     monkeypatch.setattr(host, "ANSWER_SECONDS", 0.05)
     try:
         with pytest.raises(DeadlineExceeded, match="/mnt/dead/logs' did not answer"):
@@ -115,35 +114,28 @@ async def test_a_path_that_never_answers(driver: HostDriver, monkeypatch: pytest
         answer.set()
 
 
-TABLE = parse_mountinfo("""20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
-21 20 8:2 / /var rw master:1 - ext4 /dev/sda2 rw
-22 21 8:3 / /var/lib rw - ext4 /dev/sda3 rw
-23 21 8:4 / /var/lib/both rw shared:7 master:1 - ext4 /dev/sda4 rw
-24 20 8:5 / /over rw shared:9 - ext4 /dev/sda5 rw
-25 24 8:6 / /over rw - ext4 /dev/sda6 rw
-""")
+async def test_a_process_finds_what_a_thread_finds(
+    driver: HostDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "profile.json").write_text('{"defaultAction": "SCMP_ACT_LOG"}')
 
+    async def everything() -> list[object]:
+        with pytest.raises(InvalidArgument) as missing:
+            await driver.devices(f"{tmp_path}/missing")
+        with pytest.raises(InvalidArgument) as directory:
+            await driver.profile(str(tmp_path))
+        await driver.check_directory(str(tmp_path))
+        return [
+            await driver.mount_source(f"{tmp_path}/made"),
+            await driver.devices("/dev/null"),
+            await driver.profile(f"{tmp_path}/profile.json"),
+            str(missing.value),
+            str(directory.value),
+        ]
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/", SourcePropagation.SHARED),
-        ("/home/x", SourcePropagation.SHARED),
-        ("/variable", SourcePropagation.SHARED),
-        ("/var", SourcePropagation.SLAVE),
-        ("/var/log", SourcePropagation.SLAVE),
-        ("/var/lib", SourcePropagation.PRIVATE),
-        ("/var/library", SourcePropagation.SLAVE),
-        ("/var/lib/both/x", SourcePropagation.SHARED),
-        ("/over/x", SourcePropagation.PRIVATE),
-    ],
-)
-def test_the_propagation_of_the_mount_that_holds_a_path(path: str, expected: SourcePropagation) -> None:
-    assert propagation(path, TABLE) is expected
-
-
-def test_a_path_that_no_mount_holds() -> None:
-    assert propagation("/x", ()) is SourcePropagation.PRIVATE
+    in_threads = await everything()
+    monkeypatch.setattr(host, "far", lambda *_, **__: "/")
+    assert await everything() == in_threads
 
 
 async def test_a_root_whose_dev_proc_or_sys_leads_elsewhere(driver: HostDriver, tmp_path: Path) -> None:
