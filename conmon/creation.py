@@ -29,7 +29,7 @@ UNDO_LIMIT = 10.0
 def run(connection: int, zygote_directory: str) -> int:
     """Greet the client on *connection*, read its CONTAINER request, serve it. Returns a READY of ``slots`` when the
     monitor may begin, 0 when there is nothing for it to do."""
-    linux.set_name("conmon-create")
+    linux.set_name(b"conmon-create")
     packet = _read_request(connection)
     message: protocol.Message = {}
     try:

@@ -11,6 +11,10 @@ Speed is the point of the shape: one timestamp for each chunk, and work per line
 from __future__ import annotations
 
 PIECE = 16 * 1024
+#: Seconds for which text waits for its newline: a prompt is to be seen at once, a line written in pieces to stay whole.
+PARTIAL_AFTER = 0.05
+#: Seconds without output after which memory that a burst of output took goes back to the kernel.
+QUIET_AFTER = 1.0
 
 Buffers = list[bytes | memoryview]
 
@@ -18,22 +22,24 @@ Buffers = list[bytes | memoryview]
 def stamp(now_ns: int, tag: bytes) -> bytes:
     """*now_ns* (nanoseconds since the epoch) as RFC 3339 in UTC with nine digits, then *tag*.
 
-    By arithmetic alone, since every dozing monitor calls this: ``time.gmtime`` and ``strftime`` dirty 60 KiB of its
+    By plain arithmetic, since every dozing monitor calls this: ``time.gmtime`` and ``strftime`` dirty 60 KiB of its
     memory. Days are counted in the proleptic Gregorian calendar from 1 March of the year 0, so that the leap day
     comes last.
     """
-    seconds, nanosecond = divmod(now_ns, 1_000_000_000)
-    days, second = divmod(seconds, 86400)
-    era, day = divmod(days + 719468, 146097)
+    second = now_ns // 1_000_000_000
+    nanosecond = now_ns - second * 1_000_000_000
+    days = second // 86400
+    second -= days * 86400
+    era = (days + 719468) // 146097
+    day = days + 719468 - era * 146097
     year = (day - day // 1460 + day // 36524 - day // 146096) // 365
     day -= 365 * year + year // 4 - year // 100
     month = (5 * day + 2) // 153
     day -= (153 * month + 2) // 5 - 1
     month += 3 if month < 10 else -9
     year += era * 400 + (month <= 2)
-    minute, second = divmod(second, 60)
     return b"%04d-%02d-%02dT%02d:%02d:%02d.%09dZ%b" % (
-        (year, month, day, minute // 60, minute % 60, second, nanosecond, tag)
+        (year, month, day, second // 3600, second // 60 % 60, second % 60, nanosecond, tag)
     )
 
 
@@ -42,9 +48,13 @@ class Formatter:
 
     def __init__(self, stream: str) -> None:
         self._tag = b" " + stream.encode() + b" "
-        #: Text that waits for its newline, at most PIECE bytes.
-        self.pending = b""
+        #: Text that waits for its newline, at most PIECE bytes, and when it began to (nanoseconds since the epoch).
+        self.pending, self.since = b"", 0
         self._open = False  # the last piece written was P: an F must follow
+
+    def resume(self, pending: bytes, since_ns: int, split: bool) -> None:
+        """Go on where another formatter of this stream stopped; *split*: the last piece that it gave out was a P."""
+        self.pending, self.since, self._open = pending, since_ns, split
 
     def feed(self, data: bytes, now_ns: int) -> Buffers:
         """Buffers to write, in order, for *data* that came in at *now_ns*."""
@@ -72,6 +82,7 @@ class Formatter:
         if self.pending and end < len(data):
             self._hold(self.pending + data, 0, prefix, out)
         elif end < len(data):
+            self.since = now_ns
             self._hold(data, end, prefix, out)
         return out
 

@@ -42,7 +42,7 @@ def guarded(connection: int, name: str, body: Callable[[], None]) -> None:
 def settle(name: str, keep: list[int]) -> None:
     """A session and a name of its own, a subreaper, and no descriptor but 0 to 2 and *keep* (above the slots)."""
     os.setsid()
-    linux.set_name(name)
+    linux.set_name(name.encode())
     linux.set_child_subreaper()
     close_all_but(keep)
 

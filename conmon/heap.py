@@ -11,6 +11,8 @@ from __future__ import annotations
 import gc
 
 _STEP, _LARGEST, _POOL, _POOL_HEADER = 16, 512, 16 * 1024, 48
+#: Sizes of the blocks that fill the holes of the C library's heap; above this it maps memory (mallopt(3)).
+_BLOCK_SIZES = (*range(528, 2048, 16), *range(2048, 16384, 512), *range(16384, 114688, 8192))
 #: Size of a bytes object without its content; smaller objects are integers.
 _BYTES = 33
 #: More than a pool of the smallest objects holds, many times over: a bound for other allocators.
@@ -30,12 +32,25 @@ def freeze() -> list[object]:
 
 
 def plug() -> list[object]:
-    """Objects that fill every hole: for each size, until one lies at the start of a fresh pool."""
-    plugs: list[object] = []
+    """Objects that fill every hole: for each size, until one lies at the start of a fresh pool; larger ones until
+    they lie behind all others."""
+    plugs = _plug_large()
     for size in range(2 * _STEP, _LARGEST + 1, _STEP):
         for number in range(_MOST):
             block: object = bytes(size - _BYTES) if size > _BYTES else (1 << 29) + number
             plugs.append(block)
             if id(block) % _POOL == _POOL_HEADER:
                 break
+    return plugs
+
+
+def _plug_large() -> list[object]:
+    """As ``plug``, for the C library's heap: for each size, until a block lies behind all that was there before."""
+    behind: list[object] = [bytes(_BLOCK_SIZES[-1]) for _ in range(3)]
+    border = max(map(id, behind))
+    plugs: list[object] = []
+    for size in reversed(_BLOCK_SIZES):
+        while id(block := bytes(size - _BYTES)) < border:
+            plugs.append(block)
+        behind.append(block)
     return plugs

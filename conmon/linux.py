@@ -44,6 +44,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # Without argument types and errno: what each monitor calls, for a third of the memory that it costs otherwise.
 _plain = ctypes.CDLL(None)
 _plain_prctl, _plain_syscall, _plain_signalfd = _plain.prctl, _plain.syscall, _plain.signalfd
+_plain_trim = getattr(_plain, "malloc_trim", None)  # glibc has it
 _libc.prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
 # struct clone_args (clone(2)): flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
 #: For ``clone``: a fork; one whose parent and child go on to share one descriptor table.
@@ -75,10 +76,10 @@ def set_child_subreaper() -> None:
         raise OSError(0, "prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
-def set_name(name: str) -> None:
+def set_name(name: bytes) -> None:
     """The process's comm, as ps -o comm shows it; the kernel keeps 15 bytes. Through /proc, which needs no ctypes."""
     fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
-    os.write(fd, name.encode())
+    os.write(fd, name)
     os.close(fd)
 
 
@@ -151,6 +152,5 @@ def drop_capabilities() -> None:
 
 def malloc_trim() -> None:
     """Give free heap pages back to the kernel (malloc_trim(3)); a C library without it is left alone."""
-    trim = getattr(_libc, "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    if _plain_trim is not None:
+        _plain_trim(0)

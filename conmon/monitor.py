@@ -76,6 +76,9 @@ class Monitor:
         if self._log and doze.text:
             self._log.rest(doze.text, doze.written)
         for output in self._outputs:
+            if output.fd != slots.MASTER:
+                at = output.fd - slots.STDOUT
+                output.resume(doze.held[at], time.monotonic() - doze.since[at], bool(doze.split >> output.fd & 1))
             if output.fd == doze.stream:
                 output.feed(doze.data)
         for peer, fd in zip(list(self._clients), doze.clients, strict=True):

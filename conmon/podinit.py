@@ -41,7 +41,7 @@ def start(request: PodInitRequest, requester: int, seq: int) -> None:
         for path in request.cgroup_procs:
             files.write_value(path, "0")
         process.set_oom_score_adj(request.oom_score_adj, os.getpid())
-        linux.set_name("pod-init")  # while this is still root's: /proc refuses it in a user namespace
+        linux.set_name(b"pod-init")  # while this is still root's: /proc refuses it in a user namespace
         _join(request)
         linux.unshare(linux.CLONE_NEWPID)
         pid, error = _fork_init()

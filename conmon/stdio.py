@@ -11,7 +11,7 @@ import os
 import time
 
 from conmon import protocol
-from conmon.crilog import Formatter
+from conmon.crilog import PARTIAL_AFTER, QUIET_AFTER, Formatter
 from conmon.linux import malloc_trim
 from conmon.logfile import LogFile
 from conmon.reactor import IN, OUT, Reactor, Timer
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 READ = 64 * 1024
 #: Pipe size asked of the kernel: lets a fast writer run on while the monitor writes the log.
 PIPE_SIZE = 256 * 1024
-#: Seconds without output after which text that waits for its newline is logged as a partial line, and memory that a
-#: burst of output took goes back to the kernel.
-QUIET_AFTER = 1.0
 
 
 def make_pipe(uid: int, gid: int) -> tuple[int, int]:
@@ -55,6 +52,7 @@ class Output:
         self._log, self._hub = log, hub
         self._formatter = Formatter("stdout" if kind == protocol.STDOUT else "stderr")
         self._quiet: Timer | None = None
+        self._partial: Timer | None = None
         self._busy = False
         #: Nobody holds the other end any more, or ``close`` was called.
         self.ended = False
@@ -70,6 +68,7 @@ class Output:
         if not self.ended:
             self.ended = True
             self._reactor.cancel(self._quiet)
+            self._reactor.cancel(self._partial)
             self._reactor.forget(self.fd)
             os.close(self.fd)
             if self._log:
@@ -93,12 +92,33 @@ class Output:
         if not data:
             self.close()
             return
+        self._busy = True
         if self._log:
             self._log.write(self._formatter.feed(data, time.time_ns()))
-        self._busy = True
+            if self._formatter.pending and self._partial is None:
+                self._partial = self._reactor.call_later(PARTIAL_AFTER, self._look_at_partial)
         if self._quiet is None:
             self._quiet = self._reactor.call_later(QUIET_AFTER, self._look)
         self._hub.publish(self._kind, data)
+
+    def resume(self, pending: bytes, waited: float, split: bool) -> None:
+        """Go on where another reader of this stream stopped: *pending* has *waited* seconds for its newline, the last
+        piece in the log was *split* off its line."""
+        self._formatter.resume(pending, time.time_ns() - int(waited * 1e9), split)
+        if pending:
+            self._partial = self._reactor.call_later(0, self._look_at_partial)
+
+    def _look_at_partial(self) -> None:
+        """Log text that has waited long enough for its newline; look again later at a younger one."""
+        self._partial = None
+        if not self._log or not self._formatter.pending:
+            return
+        now = time.time_ns()
+        left = PARTIAL_AFTER - (now - self._formatter.since) / 1e9
+        if left <= 0 or left > PARTIAL_AFTER:  # the clock may be set meanwhile
+            self._log.write(self._formatter.flush(now))
+        else:
+            self._partial = self._reactor.call_later(left, self._look_at_partial)
 
     def _look(self) -> None:
         """Act on quiet; after output since the last look, look again later."""
@@ -107,8 +127,6 @@ class Output:
             self._busy = False
             self._quiet = self._reactor.call_later(QUIET_AFTER, self._look)
         else:
-            if self._log:
-                self._log.write(self._formatter.flush(time.time_ns()))
             malloc_trim()
 
 

@@ -36,6 +36,7 @@ from conmon import (
     fork,
     heap,
     linux,
+    pack,
     podinit,
     process,
     protocol,
@@ -62,7 +63,11 @@ class Zygote:
 
     def __init__(self, directory: str) -> None:
         """Listen in *directory*. Socket files that are there are taken to be a dead zygote's (the starter holds the
-        lock)."""
+        lock). Closes every descriptor that is no slot."""
+        plugs = heap.plug()
+        self._doze, self._run, self._clone = pack.copies(doze.run, fork.run, linux.clone)
+        del plugs
+        warmup.rehearse(directory, self._doze)
         self._directory = directory
         self._orphans: dict[int, Message] = {}
         self._strays: dict[int, int] = {}
@@ -85,7 +90,7 @@ class Zygote:
         self._pid = os.getpid()
         self._hello = protocol.hello("zygote", self._pid)
         # What a fork calls, made here once and not in every fork.
-        self._monitor = (doze.run, self._create, self._wake)
+        self._monitor = (self._doze, self._create, self._wake)
         self._service = (self._serve,)
         self._signals = linux.signalfd_children()
         self._epoll.register(self._signals, select.EPOLLIN)
@@ -114,12 +119,12 @@ class Zygote:
             return  # the client has gone
         self._connection = fd
         try:
-            pid = linux.clone(linux.FORK) if listener == self._containers else os.fork()
+            pid = self._clone(linux.FORK) if listener == self._containers else os.fork()
         except OSError:
             report()  # EAGAIN: the client sees its connection end
             pid = -1
         if pid == 0:
-            fork.run(*(self._monitor if listener == self._containers else self._service))
+            self._run(*(self._monitor if listener == self._containers else self._service))
         os.close(fd)
 
     def _rehearse(self) -> None:
@@ -167,7 +172,7 @@ class Zygote:
             seq = number(message, "seq", 0)
             op = message.get("op")
             if op == "exec":
-                linux.set_name("conmon-exec")
+                linux.set_name(b"conmon-exec")
                 Session(ExecRequest(message), connection, fds).run(seq)
             elif op == "podinit":
                 podinit.start(PodInitRequest(message), connection, seq)
@@ -239,7 +244,6 @@ def main() -> None:
     os.chdir("/")
     slots.reserve()
     reactor.block_signals()
-    warmup.rehearse(directory)
     zygote = Zygote(directory)
     # The parent ends here: its exit tells the starter that the socket listens, and no zombie of it stays with anyone.
     if os.fork():
@@ -247,6 +251,6 @@ def main() -> None:
     os.setsid()
     for path in cgroup_procs:
         files.write_value(path, "0")
-    linux.set_name("conmon-zygote")
+    linux.set_name(b"conmon-zygote")
     linux.set_child_subreaper()
     zygote.run()

@@ -68,10 +68,13 @@ def _churn(servers: list[Server], rounds: int, pods: int, at_once: int) -> None:
 
 
 def _density(server: Server, pods: int) -> None:
-    found = density.measure(server, pods)
-    lists = ", ".join(f"{name} {statistics.median(taken):.1f} ms" for name, taken in found.lists.taken.items())
-    memory = f"PSS empty {found.empty_kib / 1024:.1f} MiB, {found.kib_per_pod:.0f} KiB more per pod"
-    print(f"\n{server.name} with {pods} idle pods: {memory}; CPU {found.idle_percent:.2f} %; {lists}")
+    for chatter in (False, True):
+        found = density.measure(server, pods, chatter=chatter)
+        lists = ", ".join(f"{name} {statistics.median(taken):.1f} ms" for name, taken in found.lists.taken.items())
+        memory = f"PSS empty {found.empty_kib / 1024:.1f} MiB, {found.kib_per_pod:.0f} KiB more per pod"
+        memory += f", {found.monitor_kib:.0f} KiB per monitor or shim"
+        kind = "pods that have logged" if chatter else "silent pods"
+        print(f"\n{server.name} with {pods} {kind}: {memory}; CPU {found.idle_percent:.2f} %; {lists}")
 
 
 def _percentile(values: list[float]) -> float:

@@ -12,47 +12,56 @@ from tests.bench.pods import Samples, start, stop
 from tests.bench.servers import Server
 
 IDLE_SECONDS = 10
+#: Lines of many lengths, on both streams, then a burst of short ones.
+CHATTER = """
+i=0; while [ $i -lt 40 ]; do text="$text $i"; echo "line$text"; echo "$text" >&2; i=$((i+1)); done
+i=0; while [ $i -lt 400 ]; do echo x; i=$((i+1)); done; exec sleep 2147483647
+"""
 LISTS = 30
 
 
 @dataclass(frozen=True)
 class Density:
-    """PSS in KiB (proc(5), smaps_rollup) of the empty server, and what each pod adds; CPU of the idle server in %."""
+    """PSS in KiB (proc(5), smaps_rollup) of the empty server, what each pod adds, and the mean of the processes that
+    there are more of (monitors, shims); CPU of the idle server in %."""
 
     pods: int
     empty_kib: int
     kib_per_pod: float
+    monitor_kib: float
     idle_percent: float
     lists: Samples
 
 
-def measure(server: Server, pods: int) -> Density:
-    """Start that many pods, look, and take them away."""
+def measure(server: Server, pods: int, *, chatter: bool) -> Density:
+    """Start that many pods, which log something first or nothing, look, and take them away."""
     empty, samples, lists = _pss(server), Samples(), Samples()
+    command = ("sh", "-c", CHATTER) if chatter else ()
     with ThreadPoolExecutor(4) as threads:
-        up = list(threads.map(lambda _: start(server, samples), range(pods)))
-        try:
-            time.sleep(2)
-            full, before = _pss(server), _cpu_seconds(server)
-            time.sleep(IDLE_SECONDS)
-            idle = (_cpu_seconds(server) - before) / IDLE_SECONDS * 100
-            for _ in range(LISTS):
-                lists.call(server, "ListContainers", cri.ListContainersRequest())
-                lists.call(server, "ListPodSandbox", cri.ListPodSandboxRequest())
-        finally:
-            list(threads.map(lambda ids: stop(server, samples, *ids), up))
-    return Density(pods, empty, (full - empty) / pods, idle, lists)
+        up = list(threads.map(lambda _: start(server, samples, command), range(pods)))
+        time.sleep(3)
+        full, before = _pss(server), _cpu_seconds(server)
+        time.sleep(IDLE_SECONDS)
+        idle = (_cpu_seconds(server) - before) / IDLE_SECONDS * 100
+        for _ in range(LISTS):
+            lists.call(server, "ListContainers", cri.ListContainersRequest())
+            lists.call(server, "ListPodSandbox", cri.ListPodSandboxRequest())
+        list(threads.map(lambda ids: stop(server, samples, *ids), up))
+    more = [kib for pid, kib in full.items() if pid not in empty]
+    before_kib, after_kib = sum(empty.values()), sum(full.values())
+    return Density(pods, before_kib, (after_kib - before_kib) / pods, sum(more) / len(more), idle, lists)
 
 
-def _pss(server: Server) -> int:
-    total = 0
+def _pss(server: Server) -> dict[int, int]:
+    """KiB of each process."""
+    found = {}
     for pid in server.pids():
         try:
             with open(f"/proc/{pid}/smaps_rollup") as file:
-                total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+                found[pid] = sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
         except OSError:
             continue
-    return total
+    return found
 
 
 def _cpu_seconds(server: Server) -> float:

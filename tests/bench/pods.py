@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -35,8 +35,8 @@ class Samples:
             return getattr(server.stub, method)(request, timeout=TIMEOUT)
 
 
-def start(server: Server, samples: Samples) -> tuple[str, str]:
-    """A pod with one running container; the two ids."""
+def start(server: Server, samples: Samples, command: Sequence[str] = ()) -> tuple[str, str]:
+    """A pod with one running container, of the image's command or this one; the two ids."""
     uid = uuid.uuid4().hex
     logs = server.base / "logs" / uid
     logs.mkdir(parents=True)
@@ -47,6 +47,7 @@ def start(server: Server, samples: Samples) -> tuple[str, str]:
     container = cri.ContainerConfig(
         metadata=cri.ContainerMetadata(name="main"), image=cri.ImageSpec(image=IMAGE), log_path="main.log"
     )
+    container.command.extend(command)
     container.linux.security_context.namespace_options.pid = cri.NamespaceMode.CONTAINER
     container.linux.resources.cpu_shares = 102
     container.linux.resources.memory_limit_in_bytes = 64 << 20

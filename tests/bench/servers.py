@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import grpc
 
 from criserver.api import admin
+from criserver.api.pb import api_pb2 as cri
 from criserver.api.pb.api_pb2_grpc import RuntimeServiceStub
 from criserver.cli.demo import archive
 from tests.support.server import PROJECT, conflist
@@ -81,12 +83,12 @@ def criserver(base: Path, module: Sequence[str] = ("-m", "criserver")) -> Iterat
         "listen": f"unix://{base}/cri.sock",
         "root": f"{base}/root",
         "state": f"{base}/state",
-        "network": {"conf_dir": str(_network(base, "bench0", "10.232.0.0/16"))},
+        "network": {"conf_dir": str(_network(base, bridge(base)))},
         "log_level": "warning",
     }
     (base / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
     command = [sys.executable, *module, "serve", "--config", str(base / "config.yaml")]
-    with _running("criserver", base, "bench0", command) as server:
+    with _running("criserver", base, command) as server:
         admin.call(server.channel, "Load", {"path": str(_image(base, IMAGE))})
         yield server
 
@@ -94,10 +96,10 @@ def criserver(base: Path, module: Sequence[str] = ("-m", "criserver")) -> Iterat
 @contextmanager
 def containerd_server(base: Path, program: str) -> Iterator[Server]:
     """containerd with its own pause image, which here is busybox that sleeps."""
-    _network(base, "bench1", "10.233.0.0/16")
+    _network(base, bridge(base))
     (base / "config.toml").write_text(CONTAINERD.format(base=base, pause=PAUSE))
     path = f"{os.path.dirname(program)}:{os.environ['PATH']}"
-    with _running("containerd", base, "bench1", [program, "--config", str(base / "config.toml")], path) as server:
+    with _running("containerd", base, [program, "--config", str(base / "config.toml")], path) as server:
         for reference in (IMAGE, PAUSE):
             ctr = [shutil.which("ctr", path=path) or "ctr", "--address", f"{base}/cri.sock", "--namespace", "k8s.io"]
             subprocess.run([*ctr, "images", "import", str(_image(base, reference))], check=True, capture_output=True)
@@ -105,32 +107,55 @@ def containerd_server(base: Path, program: str) -> Iterator[Server]:
 
 
 @contextmanager
-def _running(name: str, base: Path, bridge: str, command: list[str], path: str | None = None) -> Iterator[Server]:
+def _running(name: str, base: Path, command: list[str], path: str | None = None) -> Iterator[Server]:
     environment = dict(os.environ) | ({"PATH": path} if path else {})
     with open(base / "server.log", "wb") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=PROJECT
         )
     channel = grpc.insecure_channel(f"unix://{base}/cri.sock")
+    stub: Any = RuntimeServiceStub(channel)  # type: ignore[arg-type] # typed for asyncio's channels
+    server = Server(name, base, stub, channel, process)
     try:
         while not (base / "cri.sock").exists():
             if process.poll() is not None:
                 raise SystemExit(f"{name} does not start:\n{(base / 'server.log').read_text()}")
             time.sleep(0.05)
         grpc.channel_ready_future(channel).result(timeout=30)
-        stub: Any = RuntimeServiceStub(channel)  # type: ignore[arg-type] # typed for asyncio's channels
-        yield Server(name, base, stub, channel, process)
+        try:
+            yield server
+        finally:
+            _empty(stub)
     finally:
         channel.close()
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        subprocess.run(["ip", "link", "delete", bridge], check=False, capture_output=True)
+        try:
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+            for pid in server.pids():  # the zygote outlives its server
+                os.kill(pid, signal.SIGKILL)
+            subprocess.run(["ip", "link", "delete", bridge(base)], check=False, capture_output=True)
 
 
-def _network(base: Path, bridge: str, subnet: str) -> Path:
+def _empty(stub: Any) -> None:
+    """Take away the pods that a measurement which failed has left."""
+    for sandbox in stub.ListPodSandbox(cri.ListPodSandboxRequest(), timeout=60).items:
+        stub.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=sandbox.id), timeout=60)
+        stub.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox.id), timeout=60)
+
+
+def bridge(base: Path) -> str:
+    """The name of the bridge of the server in *base*: another one for each run and server, 15 bytes at most."""
+    return f"bench{zlib.crc32(str(base).encode()):08x}"
+
+
+def _network(base: Path, name: str) -> Path:
+    """A network of 4,096 addresses; which, the name decides, so that runs side by side seldom meet."""
     directory = base / "net.d"
     directory.mkdir(parents=True)
-    network = conflist(bridge, bridge, subnet, base / "leases")
+    number = int(name[-3:], 16)
+    network = conflist(name, name, f"10.{192 + number // 64}.{number % 16 * 16}.0/20", base / "leases")
     (directory / "10-bench.conflist").write_text(json.dumps(network))
     return directory
 

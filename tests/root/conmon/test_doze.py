@@ -5,25 +5,41 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conmon.client import Monitor
+from conmon.starter import ensure_zygote
 
 CONTAINERS = 50
 BUDGET_KIB = 500
 
 
+#: Lines of many lengths, on both streams, a burst, and a prompt.
+CHATTER = """
+i=0; while [ $i -lt 40 ]; do text="$text $i"; echo "line$text"; echo "$text" >&2; i=$((i+1)); done
+i=0; while [ $i -lt 400 ]; do echo x; i=$((i+1)); done; echo -n "name? "; read forever; exec /bin/sleep 1000
+"""
+
+
 @pytest.mark.slow
-async def test_memory_of_fifty_monitors(runc_world: Any) -> None:
+@pytest.mark.parametrize("command", [["/bin/sleep", "1000"], ["/bin/sh", "-c", CHATTER]], ids=["silent", "logging"])
+@pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"], ids=["ours", "debian"])
+async def test_memory_of_fifty_monitors(runc_world: Any, python: str, command: list[str]) -> None:
+    if not os.path.exists(python):
+        pytest.skip(f"{python} is not installed (Debian package python3)")
+    ensure_zygote(runc_world.base / "zygote", python=python)
     await (await _made(runc_world)).monitor.close_stdin()  # the bytecode is compiled once, outside the measurement
-    containers = [await _made(runc_world) for _ in range(CONTAINERS)]
+    containers = [await runc_world.create(command) for _ in range(CONTAINERS)]
     for container in containers:
         await runc_world.start(container)
         await container.monitor.subscribe()
-    await asyncio.sleep(1)
+    await asyncio.sleep(3)
+    for container in containers:
+        assert len(container.contents()) == (1 + 80 + 400 if "-c" in command else 0)
     sizes = [memory(container.state.monitor_pid, "Pss") for container in containers]
     mean = sum(sizes) / len(sizes)
     assert mean <= BUDGET_KIB, f"mean PSS of a monitor is {mean:.0f} KiB: {sizes}"
@@ -57,13 +73,46 @@ async def test_whole_lines_and_waiting_clients_do_not_wake_it(runc_world: Any) -
     assert asleep(container)
 
 
-@pytest.mark.parametrize("text", ["part", "x" * 20000 + "\n"])
+@pytest.mark.parametrize("text", ["part", "x" * 20000 + "\n", "y" * 20000])
 async def test_output_that_is_more_than_lines_wakes_it_and_is_not_lost(runc_world: Any, text: str) -> None:
     container = await runc_world.create(["/bin/sh", "-c", f"echo first; read x; printf '{text}'"], stdin=False)
     await runc_world.start(container)
     await asyncio.wait_for(container.monitor.wait(), 10)
     lines = "".join(line + ("\n" if tag == "F" else "") for _, tag, line in container.contents())
     assert lines == "first\n" + text.rstrip("\n") + "\n"
+
+
+async def test_a_prompt_is_logged_at_once_and_does_not_wake_it(runc_world: Any) -> None:
+    container = await runc_world.create(["/bin/sh", "-c", "printf 'name? '; /bin/sleep 1000"])
+    await runc_world.start(container)
+    await runc_world.until(container.log.read_bytes)
+    written = container.log.stat().st_mtime - Path(f"/proc/{container.state.pid}").stat().st_mtime
+    assert container.contents() == [("stdout", "P", "name? ")] and written < 1
+    assert asleep(container)
+
+
+async def test_lines_in_parts(runc_world: Any) -> None:
+    """Quick parts of a line become one piece, slow ones several, and the end of the stream ends the last line."""
+    slow = "/bin/sleep 0.3"
+    script = f"printf a; printf b; echo c; {slow}; printf d; {slow}; echo e; printf f; {slow}; printf g >&2; {slow}"
+    container = await runc_world.create(["/bin/sh", "-c", f"{script}; printf h"])
+    await runc_world.start(container)
+    await asyncio.wait_for(container.monitor.wait(), 10)
+    out = [(tag, text) for stream, tag, text in container.contents() if stream == "stdout"]
+    assert out == [("F", "abc"), ("P", "d"), ("F", "e"), ("P", "f"), ("F", "h")]
+    assert [item for item in container.contents() if item[0] == "stderr"] == [("stderr", "P", "g"), ("stderr", "F", "")]
+
+
+async def test_a_flood_of_parts_is_not_held_back(runc_world: Any) -> None:
+    """Text that never gets its newline is logged while more of it comes."""
+    script = "while :; do printf x; /bin/busybox usleep 10000; done"
+    container = await runc_world.create(["/bin/sh", "-c", script])
+    await runc_world.start(container)
+    await runc_world.until(lambda: len(container.log.read_bytes().splitlines()) > 3)
+    pieces = container.contents()
+    assert {(stream, tag) for stream, tag, _ in pieces} == {("stdout", "P")}
+    assert max(len(text) for _, _, text in pieces) < 20
+    assert asleep(container)
 
 
 async def test_a_request_wakes_it_and_is_answered(runc_world: Any) -> None:

@@ -67,7 +67,7 @@ async def test_environment_and_descriptors_of_all_processes(runc_world: Any) -> 
     for pid in (zygote, container.state.monitor_pid):
         environment = Path(f"/proc/{pid}/environ").read_bytes()
         names = {item.partition(b"=")[0] for item in environment.split(b"\0") if item}
-        assert names == {b"PATH", b"XDG_RUNTIME_DIR", b"LD_BIND_NOW"}
+        assert names == {b"PATH", b"XDG_RUNTIME_DIR", b"LD_BIND_NOW", b"GLIBC_TUNABLES"}
         assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
         assert Path(f"/proc/{pid}/fd/0").readlink() == Path("/dev/null")
     assert len(list(Path(f"/proc/{zygote}/fd").iterdir())) <= 19

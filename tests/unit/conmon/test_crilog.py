@@ -126,3 +126,20 @@ def test_stamp_at_borders_of_the_calendar(date: str) -> None:
     for offset in (0, 1):
         expected = time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime(seconds + offset))
         assert crilog.stamp((seconds + offset) * 10**9, b"").decode() == expected
+
+
+def test_since_is_the_time_at_which_waiting_text_began() -> None:
+    formatter = Formatter("stdout")
+    formatter.feed(b"a", NOW)
+    formatter.feed(b"b", NOW + 1)
+    assert (formatter.pending, formatter.since) == (b"ab", NOW)
+    formatter.feed(b"c\nd", NOW + 2)
+    assert (formatter.pending, formatter.since) == (b"d", NOW + 2)
+
+
+def test_goes_on_where_another_one_stopped() -> None:
+    formatter = Formatter("stdout")
+    formatter.resume(b"", NOW, split=True)
+    assert b"".join(formatter.finish(NOW)).endswith(b" stdout F \n")
+    formatter.resume(b"a", NOW, split=False)
+    assert b"".join(formatter.feed(b"b\n", NOW)).endswith(b" stdout F ab\n")

@@ -14,10 +14,10 @@ from conmon import linux
 def test_name() -> None:
     old = Path("/proc/self/comm").read_text()
     try:
-        linux.set_name("a-name-that-is-too-long")
+        linux.set_name(b"a-name-that-is-too-long")
         assert Path("/proc/self/comm").read_text() == "a-name-that-is-\n"
     finally:
-        linux.set_name(old.strip())
+        linux.set_name(old.strip().encode())
 
 
 def test_errors_name_the_call_and_its_subject() -> None:

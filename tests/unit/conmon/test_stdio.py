@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,27 @@ def test_end_of_a_terminals_input_is_typed(reactor: Reactor) -> None:
     stdin.end()
     assert os.read(reader, 100) == b"text\x04"
     os.close(reader)
+
+
+def test_text_without_newline_is_logged_soon_and_a_line_in_quick_parts_stays_whole(
+    reactor: Reactor, tmp_path: Path
+) -> None:
+    log = LogFile(open_log(str(tmp_path / "log"))[0])
+    reader, writer = os.pipe()
+    output = Output(reactor, reader, protocol.STDOUT, log, Hub(False, False))
+    output.resume(b"th", 0.0, split=False)
+    for part in (b"is", b" is a line\n", b"name? "):
+        os.write(writer, part)
+        reactor.turn(0)
+    began = time.monotonic()
+    while not (tmp_path / "log").read_bytes().endswith(b"name? \n"):
+        reactor.turn(0.01)
+        assert time.monotonic() - began < 5
+    os.close(writer)
+    output.drain(float("inf"))
+    log.close()
+    assert [line.partition(b" ")[2] for line in (tmp_path / "log").read_bytes().splitlines()] == [
+        b"stdout F this is a line",
+        b"stdout P name? ",
+        b"stdout F ",
+    ]

@@ -18,11 +18,11 @@ reactor.block_signals()
 seen = []
 wake = warmup._wake
 def note(dozed):
-    seen.append((len(dozed.clients), dozed.stream, dozed.data, dozed.status))
+    seen.append((len(dozed.clients), dozed.stream, dozed.data, dozed.held[:], dozed.status))
     wake(dozed)
 warmup._wake = note
 warmup.rehearse(sys.argv[2])
-assert seen == [(1, slots.STDOUT, b"a part", -1)] * warmup.ROUNDS, seen
+assert seen == [(1, slots.STDERR, b"", [b"and a part", b""], -1)] * warmup.ROUNDS, seen
 print(len(os.listdir("/proc/self/fd")) - 1)
 """
 
