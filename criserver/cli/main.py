@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from criserver.cli import check, config, demo, doctor, load, reload, serve, version
+from criserver.cli import check, config, demo, doctor, load, reload, serve, version, wipe
 from criserver.errors import CriError
 
 
@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "check": check,
     "doctor": doctor,
     "demo": demo,
+    "wipe": wipe,
     "version": version,
 }
 
