@@ -1,6 +1,6 @@
 # `make run` shows it, `make test` tests it; both need root and install what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-critest test-vm check bench venv clean
+.PHONY: help run test test-critest test-vm check bench package venv clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -23,6 +23,9 @@ check: venv ## style, types, layers, house rules
 bench: venv ## pods per second, latencies and memory, beside containerd where there is one
 	@hack/packages test
 	@hack/bench $(ARGS)
+
+package: venv ## dist/: the wheel, the relocatable bundle and the Debian package, the same bytes each time
+	@hack/package wheel && hack/package bundle && hack/package deb
 
 venv: ## .venv with the project and its tools
 	@hack/venv dev
