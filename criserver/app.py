@@ -23,6 +23,7 @@ from criserver.api.interceptor import Statuses
 from criserver.api.probe import answers
 from criserver.config.live import Live
 from criserver.config.schema import Config
+from criserver.drivers.boot_mark import BootMark
 from criserver.errors import CriError
 from criserver.kernel import instance, proc, service_manager
 from criserver.kernel.service_manager import ServiceManager
@@ -51,7 +52,7 @@ def serve(source: Callable[[], Config]) -> int:
     sys.setswitchinterval(0.001)
     locks: list[int] = []
     try:
-        locks.extend(instance.claim(directory) for directory in (config.root, config.state))
+        locks.extend(instance.claim(directory) for directory in _directories(config))
         locks.append(instance.claim_socket(config.socket_path))
         handler.start()
         uvloop.run(_serve(live))
@@ -70,6 +71,8 @@ async def _serve(live: Live) -> None:
     server = await build(live, tasks)
     told_to_stop = _signals(lambda: tasks.spawn(_reload(server), name="reload"))
     try:
+        mark = BootMark(config.root)
+        unclean = await mark.begin()
         await server.recovery.run()
         await server.images.recover(server.recovery.image_holders())
         await server.garbage.run()
@@ -77,6 +80,8 @@ async def _serve(live: Live) -> None:
         await server.observing.start()
         listener = await _listen(config, server)
         endless = [tasks.spawn(_retry(server), name="garbage collection", endless=True)]
+        if unclean:
+            endless.append(tasks.spawn(server.image_check.after_power_loss(), name="image check", endless=True))
         if manager.watchdog:
             endless.append(tasks.spawn(_keep_alive(manager, config.listen), name="watchdog", endless=True))
         await answers(config.listen, ANSWER_SECONDS)
@@ -96,6 +101,7 @@ async def _serve(live: Live) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)
         await server.leave()
+        await mark.end()
     finally:
         server.database.close()
 
@@ -111,6 +117,11 @@ async def _listen(config: Config, server: Server) -> grpc.aio.Server:
     finally:
         os.umask(old)
     return listener
+
+
+def _directories(config: Config) -> tuple[str, ...]:
+    """What belongs to one server alone, each once."""
+    return tuple(dict.fromkeys((config.root, config.state, config.store)))
 
 
 def _signals(reload: Callable[[], object]) -> asyncio.Event:

@@ -11,6 +11,7 @@ from criserver.config.schema import AUTO, Config, MetricsConfig, RuntimeConfig, 
 
 # sockaddr_un.sun_path has 108 bytes with its closing NUL (unix(7)).
 SOCKET_PATH_MAX = 107
+STORES = 20  # of image.additional_stores
 _SYSTEMD = "org.systemd.property."
 
 
@@ -45,7 +46,9 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
     yield from (("root", config.root), ("state", config.state), ("network.conf_dir", config.network.conf_dir))
     for directory in config.network.bin_dirs:
         yield "network.bin_dirs", directory
-    for key in ("registries_conf", "policy", "auth_file"):
+    for path in config.image.additional_stores:
+        yield "image.additional_stores", path
+    for key in ("store", "registries_conf", "policy", "auth_file"):
         if path := getattr(config.image, key):
             yield f"image.{key}", path
     for key in ("tls_cert", "tls_key"):
@@ -67,6 +70,24 @@ def _directories(config: Config) -> Iterator[tuple[str, str]]:
         elif other == one or other.startswith(one + "/"):
             # one survives a reboot and the other must not: nested, a clean-up of one would take the other with it
             yield key, f"must neither be nor hold the other of root and state: {one} and {other}"
+    yield from _stores(config)
+
+
+def _stores(config: Config) -> Iterator[tuple[str, str]]:
+    """Images must outlive a reboot, and what is only read must not be what is written."""
+    if config.store == "/":
+        yield "image.store", "must be a directory of its own, not /"
+    elif _holds(config.state, config.store) or _holds(config.store, config.state):
+        yield "image.store", f"must neither be nor hold the state directory, nor be in it: {config.store}"
+    for path in config.image.additional_stores:
+        if any(_holds(one, path) or _holds(path, one) for one in (config.root, config.store)):
+            yield "image.additional_stores", f"has {path}, which is, is in or holds this server's own root or store"
+    if len(config.image.additional_stores) > STORES:
+        yield "image.additional_stores", f"has more than {STORES} directories"
+
+
+def _holds(one: str, other: str) -> bool:
+    return other == one or other.startswith(f"{one}/")
 
 
 def _runtime(config: Config) -> Iterator[tuple[str, str]]:

@@ -163,6 +163,12 @@ class ImageConfig:
     registries_conf: str = _key("", "registries.conf (containers-registries.conf(5)); empty: skopeo's own default")
     policy: str = _key("", "policy.json (containers-policy.json(5)); empty: skopeo's own default")
     auth_file: str = _key("", "credentials for pulls without any (containers-auth.json(5)); empty: none")
+    store: str = _key("", "directory of images and layers, on a disk of their own for example; empty: root")
+    additional_stores: tuple[str, ...] = _key(
+        (),
+        "root directories of other servers, which have stopped: their images are used and never written or removed; "
+        "made with `criserver serve --root` and `criserver load`",
+    )
     pinned: tuple[str, ...] = _key((), "references or globs whose images the kubelet must not remove", live=True)
 
 
@@ -208,6 +214,11 @@ class Config:
     streaming: StreamingConfig = _section(StreamingConfig, "exec, attach and port-forward")
     metrics: MetricsConfig = _section(MetricsConfig, "the Prometheus endpoint")
     stats: StatsConfig = _section(StatsConfig, "use of CPU, memory, disk and network by pods and containers")
+
+    @property
+    def store(self) -> str:
+        """The directory of images and layers."""
+        return self.image.store or self.root
 
     @property
     def socket_path(self) -> str:

@@ -13,6 +13,7 @@ from criserver.errors import FailedPrecondition, Internal, InvalidArgument
 from criserver.kernel import mount, namespaces
 from criserver.kernel.fds import open_in_root
 from criserver.kernel.offload import offload
+from criserver.model.image import layer_name
 from criserver.observe.timings import asked
 
 _READ_ONLY = mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV
@@ -21,9 +22,9 @@ _READ_ONLY = mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV
 class ImageVolumesDriver:
     """Image volumes of this server's containers."""
 
-    def __init__(self, root: str, state: str) -> None:
-        """`root` and `state` are the server's directories."""
-        self._layers = os.path.join(os.path.realpath(root), "layers")
+    def __init__(self, store: str, state: str) -> None:
+        """`store` is the directory that has the layers, `state` the server's state directory."""
+        self._layers = os.path.join(os.path.realpath(store), "layers")
         self._volumes = os.path.join(os.path.realpath(state), "volumes")
 
     async def mount(self, container_id: str, number: int, layers: tuple[int, ...]) -> str:
@@ -51,11 +52,11 @@ class ImageVolumesDriver:
         os.mkdir(target, 0o755)
         try:
             if len(layers) == 1:
-                asked("mount", f"mount --bind -o ro,nosuid,nodev {self._layers}/{layers[0]} {target}")
-                mount.bind(f"{self._layers}/{layers[0]}", target)
+                asked("mount", f"mount --bind -o ro,nosuid,nodev {self._layers}/{layer_name(layers[0])} {target}")
+                mount.bind(f"{self._layers}/{layer_name(layers[0])}", target)
                 mount.mount("", target, "", mount.MS_REMOUNT | mount.MS_BIND | _READ_ONLY)
             elif layers:
-                options = mount_options([str(layer) for layer in reversed(layers)], "", volatile=False)
+                options = mount_options([layer_name(layer) for layer in reversed(layers)], "", volatile=False)
                 asked("mount", f"cd {self._layers} && mount -t overlay -o ro,nosuid,nodev,{options} overlay {target}")
                 # Relative names keep the options short, whatever the server's root directory is.
                 namespaces.in_directory(

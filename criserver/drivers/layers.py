@@ -1,4 +1,4 @@
-"""Layer trees at <root>/layers/<number>, unpacked by the jailed helper and renamed into place when complete.
+"""Layer trees at <store>/layers/<number>, unpacked by the jailed helper and renamed into place when complete.
 
 A tree under its number is complete, whatever happened: the helper writes to ".tmp-<number>", and flushes everything to
 disk (syncfs) before the rename. Who needs which layer is not known here.
@@ -21,7 +21,7 @@ from criserver.kernel.files import sync_directory
 from criserver.kernel.offload import offload
 from criserver.kernel.process import run
 from criserver.kernel.trees import remove_tree
-from criserver.model.image import Layer
+from criserver.model.image import Layer, store_name
 from criserver.ports.registry import LayerBlob
 
 TEMPORARY = ".tmp-"
@@ -47,12 +47,17 @@ class LayerLimits:
 class LayerDirectory:
     """Layers of one server. Port `Layers`."""
 
-    def __init__(self, root: str, limits: LayerLimits | None = None) -> None:
-        """`root` is the server's directory; "layers" below it is made when it is not there."""
-        self.root = os.path.join(root, "layers")
+    def __init__(self, store: str, limits: LayerLimits | None = None, additional: Sequence[str] = ()) -> None:
+        """`store` is the directory of images; "layers" below it is made when it is not there.
+
+        `additional` are stores that are only read: their layers are reached by links beside the own ones.
+        """
+        self.root = os.path.join(store, "layers")
+        self._links = {store_name(n): os.path.join(each, "layers") for n, each in enumerate(additional)}
         self._limits = limits or LayerLimits()
         self._busy: Counter[str] = Counter()
         os.makedirs(self.root, mode=0o700, exist_ok=True)
+        self._link()
 
     def path(self, number: int) -> str:
         """Where the layer's tree is or would be."""
@@ -98,7 +103,8 @@ class LayerDirectory:
 
     async def standing(self) -> frozenset[str]:
         """Names in the directory, but of trees that are being unpacked or removed now."""
-        return frozenset(name for name in await offload(os.listdir, self.root) if not self._busy[name])
+        there = frozenset(await offload(os.listdir, self.root))
+        return there - self._links.keys() - self._busy.keys()
 
     async def discard(self, names: frozenset[str]) -> None:
         """Delete what is there under names that are no layer's. Idempotent."""
@@ -143,6 +149,13 @@ class LayerDirectory:
             self._busy.subtract(names)
             self._busy = +self._busy
 
+    def _link(self) -> None:
+        for name, target in self._links.items():
+            link = f"{self.root}/{name}"
+            if not os.path.islink(link) or os.readlink(link) != target:
+                remove_tree(link)
+                os.symlink(target, link)
+
     def _place(self, targets: Mapping[int, str]) -> None:
         for number, target in targets.items():
             os.rename(target, self.path(number))
@@ -150,7 +163,7 @@ class LayerDirectory:
 
     def _present(self) -> frozenset[int]:
         names = os.listdir(self.root)
-        _remove_trees([f"{self.root}/{name}" for name in names if not name.isdecimal()])
+        _remove_trees([f"{self.root}/{name}" for name in names if not name.isdecimal() and name not in self._links])
         return frozenset(int(name) for name in names if name.isdecimal())
 
 

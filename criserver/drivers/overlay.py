@@ -1,6 +1,6 @@
 """Container roots as overlay mounts (port `Rootfs`; Documentation/filesystems/overlayfs.rst).
 
-Layers are at <root>/layers/<number>, the writable layer at <root>/containers/<id>/{upper,work}, the mount at
+Layers are at <store>/layers/<number>, the writable layer at <root>/containers/<id>/{upper,work}, the mount at
 <state>/containers/<id>/rootfs. Image layers are shared and never written to. Both <id> directories have other owners'
 files in them as well, so each goes with its last file.
 """
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from criserver.errors import FailedPrecondition, Internal
 from criserver.kernel import files, mount, namespaces, proc, trees
 from criserver.kernel.offload import offload
+from criserver.model.image import layer_name
 from criserver.observe.timings import asked
 
 # mount(2) takes one page of options, the terminating zero included; overlayfs takes this many lower layers.
@@ -35,9 +36,12 @@ _UPPER, _FRESH, _WORK, _EMPTY, _BOOT = OWN = ("upper", "upper.new", "work", "emp
 class OverlayRootfs:
     """Root file systems of this server's containers."""
 
-    def __init__(self, root: str, state: str, *, volatile: bool = True) -> None:
-        """`root` and `state` are the server's directories; they exist. `volatile` as in mount_options."""
-        self._layers = os.path.join(os.path.realpath(root), "layers")
+    def __init__(self, root: str, state: str, *, store: str = "", volatile: bool = True) -> None:
+        """`root` and `state` are the server's directories; they exist. `volatile` as in mount_options.
+
+        `store` is the directory that has the layers, if it is not `root`.
+        """
+        self._layers = os.path.join(os.path.realpath(store or root), "layers")
         self._writable = os.path.join(os.path.realpath(root), "containers")
         self._mounts = os.path.join(os.path.realpath(state), "containers")
         self._volatile = volatile
@@ -79,6 +83,10 @@ class OverlayRootfs:
     def _own(self, container_id: str) -> str:
         return f"{self._writable}/{container_id}"
 
+    def _from_layers(self, container_id: str) -> str:
+        """The container's directory as seen from that of the layers: in mount options every byte counts."""
+        return os.path.relpath(self._own(container_id), self._layers)
+
     def _mount(self, container_id: str, layers: Sequence[int], readonly: bool) -> str:
         target = self.path(container_id)
         if mount.is_mountpoint(target):
@@ -88,7 +96,7 @@ class OverlayRootfs:
         os.makedirs(own, mode=0o700, exist_ok=True)
         os.makedirs(self._layers, mode=0o700, exist_ok=True)
         lower = self._lower(container_id, layers, readonly)
-        upper = "" if readonly else f"../containers/{container_id}"
+        upper = "" if readonly else self._from_layers(container_id)
         options = mount_options(lower, upper, volatile=self._volatile)
         try:
             if not readonly:
@@ -103,10 +111,10 @@ class OverlayRootfs:
         """Lower directories, uppermost first, relative to the layers' directory."""
         if len(layers) > MAX_LAYERS - 1:
             raise FailedPrecondition(f"image has {len(layers)} layers; overlayfs takes {MAX_LAYERS - 1}: squash it")
-        lower = [str(number) for number in reversed(layers)]
+        lower = [layer_name(number) for number in reversed(layers)]
         # Overlayfs wants one lower directory, and two when nothing is above them.
         for number in range((2 if readonly else 1) - len(layers)):
-            empty = f"../containers/{container_id}/{_EMPTY}/{number}"
+            empty = f"{self._from_layers(container_id)}/{_EMPTY}/{number}"
             os.makedirs(f"{self._layers}/{empty}", mode=0o755, exist_ok=True)
             lower.append(empty)
         return lower
@@ -130,7 +138,7 @@ class OverlayRootfs:
         trees.remove_tree(fresh)
         os.mkdir(fresh)
         if layers:
-            image = os.lstat(f"{self._layers}/{layers[-1]}")
+            image = os.lstat(f"{self._layers}/{layer_name(layers[-1])}")
             os.chown(fresh, image.st_uid, image.st_gid)
             os.chmod(fresh, stat.S_IMODE(image.st_mode))
             os.utime(fresh, ns=(image.st_atime_ns, image.st_mtime_ns))

@@ -50,6 +50,20 @@ class ImageCheck:
         now = {row.number for row in self._repository.layers}
         return {number: words for number, words in damage.items() if number in now}
 
+    async def after_power_loss(self) -> None:
+        """Look at every layer, and mend what was damaged; told in the log. Takes as long as there are files."""
+        log.warning("the machine went down under a running server: every image layer is looked at")
+        try:
+            damage = await self.damage()
+            for finding in self._told(damage):
+                log.error("image %s is damaged: %s", finding.owner, finding.where)
+            for line in await self.mend(damage):
+                log.warning("%s", line)
+        except CriError as error:
+            log.error("image layers cannot be checked: %s", error)
+        else:
+            log.info("image layers are checked", extra={"damaged": len(damage)})
+
     async def repair(self, findings: Collection[Finding]) -> list[str]:
         """Do what can be done about findings of `check`; a line for each thing done, or why it could not be."""
         left = {each.where: each.what for each in findings if each.verdict is Verdict.LEFT_OVER}

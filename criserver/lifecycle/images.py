@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from criserver.errors import InvalidArgument
+from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pulls import Pulls
@@ -101,10 +101,13 @@ class ImageService:
     async def remove(self, reference: str) -> None:
         """Remove the image that `reference` names, with all of its references, and free its layers. Idempotent.
 
-        FailedPrecondition names a container that uses it.
+        FailedPrecondition names a container that uses it, or says that it is in a store that is only read.
         """
+        image = self._find(reference)
+        if image is not None and not self._repository.is_own(image.id):
+            raise FailedPrecondition(f"image {reference} is in a store of image.additional_stores, which is only read")
         # Once, unless it is pulled again while an earlier removal, which this one joins, still frees layers.
-        while (image := self._find(reference)) is not None:
+        while (image := self._find(reference)) is not None and self._repository.is_own(image.id):
             await self._operations.join(("RemoveImage", image.id), partial(self._remove, image.id))
 
     async def lease(self, image_id: str, holder: str) -> None:

@@ -35,6 +35,31 @@ class Layer:
     record: str = ""
 
 
+_STORES = 100
+"""Most additional stores."""
+
+
+def layer_number(number: int, store: int) -> int:
+    """The number by which layer `number` of additional store `store` (from 0) is known here: never one of our own."""
+    return -(number * _STORES + store)
+
+
+def layer_name(number: int) -> str:
+    """A layer's directory, relative to the one of all layers, where additional stores have links to theirs.
+
+    Short, since an overlay of many layers has to fit into a page of mount options.
+    """
+    if number > 0:
+        return str(number)
+    own, store = divmod(-number, _STORES)
+    return f"{store_name(store)}/{own}"
+
+
+def store_name(store: int) -> str:
+    """The link to the layers of an additional store."""
+    return f"s{store}"
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
     """What is kept of an image beside its layers and references. `pulled_at` is in nanoseconds since the epoch."""

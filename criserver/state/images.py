@@ -1,7 +1,8 @@
 """Image rows: images, the references that name them, and the leases that hold them.
 
 Kept in memory as well, but for leases and documents: readers never wait. An image, the layers that it stands on and
-its references appear in one commit, and go in one.
+its references appear in one commit, and go in one. Images of additional stores are seen behind the own ones: they have
+no rows here, need no leases and never go.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from criserver.errors import FailedPrecondition, Internal, NotFound
 from criserver.model.image import Image, ImageRecord, Layer
+from criserver.state.additional import AdditionalStore
 from criserver.state.codec import decode, encode
 from criserver.state.db import Database
 from criserver.state.layers import LayerRepository
@@ -28,9 +30,14 @@ class _Rows:
 class ImageRepository:
     """Images of this node, on the layers in `layers`. Every change is one commit."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, additional: Sequence[AdditionalStore] = ()) -> None:
         """Load every row; those that do not decode are in `damaged`, with the reason, for `remove` to take away."""
         self._database = database
+        # The first store that has an image or a name counts.
+        stores = tuple(reversed(additional))
+        self._more = {key: image for store in stores for key, image in store.images.items()}
+        self._more_names = {name: key for store in stores for name, key in store.references.items()}
+        self._more_configs = {key: config for store in stores for key, config in store.configs.items()}
         self._rows = _Rows()
         self.layers = LayerRepository(database)
         self.damaged: dict[str, str] = {}
@@ -47,15 +54,21 @@ class ImageRepository:
         self._name(self._rows.images)
 
     def __iter__(self) -> Iterator[Image]:
-        return iter(tuple(self._rows.images.values()))
+        own = self._rows.images
+        return iter((*own.values(), *(image for key, image in self._more.items() if key not in own)))
+
+    def is_own(self, image_id: str) -> bool:
+        """Whether the image has a row here, and so may be removed."""
+        return image_id in self._rows.images
 
     def by_id(self, image_id: str) -> Image | None:
         """The image of this id ("sha256:<hex>")."""
-        return self._rows.images.get(image_id)
+        return self._rows.images.get(image_id) or self._more.get(image_id)
 
     def by_reference(self, reference: str) -> Image | None:
         """The image that a normalised tag or digest reference names."""
-        return self._rows.images.get(self._rows.references.get(reference, ""))
+        own = self._rows.images.get(self._rows.references.get(reference, ""))
+        return own or self.by_id(self._more_names.get(reference, ""))
 
     def starting_with(self, prefix: str) -> list[Image]:
         """Images whose id starts with `prefix`."""
@@ -63,6 +76,8 @@ class ImageRepository:
 
     async def config(self, image_id: str) -> bytes:
         """The image's configuration document as it came; empty when there is no such image."""
+        if not self.is_own(image_id):
+            return self._more_configs.get(image_id, b"")
         query = "SELECT config FROM images WHERE id = ?"
         row = await self._database.write(lambda connection: connection.execute(query, (image_id,)).fetchone())
         return bytes(row[0]) if row else b""
@@ -98,7 +113,10 @@ class ImageRepository:
         return self._rows.images[image_id]
 
     async def name(self, image_id: str, references: Iterable[str]) -> Image | None:
-        """Give an image further references; None when it is not here (any more)."""
+        """Give an image further references; None when it is not here (any more).
+
+        None too for an image of an additional store and a name that it does not have there: it has to be pulled.
+        """
         names = tuple(references)
 
         def transaction(connection: sqlite3.Connection) -> bool:
@@ -108,7 +126,9 @@ class ImageRepository:
             return True
 
         there = await self._database.write(transaction, lambda there: self._refer(image_id, names) if there else None)
-        return self._rows.images.get(image_id) if there else None
+        if there:
+            return self._rows.images.get(image_id)
+        return self._more.get(image_id) if all(self._more_names.get(name) == image_id for name in names) else None
 
     async def remove(self, image_id: str, *, even_leased: bool = False) -> None:
         """Drop the image with its references and leases in one commit; its layers stay. Idempotent.
@@ -131,6 +151,8 @@ class ImageRepository:
 
     async def lease(self, image_id: str, holder: str) -> None:
         """Hold the image for `holder` ("container:<id>") until `release`; NotFound when it has gone. Idempotent."""
+        if not self.is_own(image_id) and image_id in self._more:
+            return
 
         def transaction(connection: sqlite3.Connection) -> None:
             if connection.execute("SELECT 1 FROM images WHERE id = ?", (image_id,)).fetchone() is None:

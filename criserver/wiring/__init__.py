@@ -45,6 +45,7 @@ from criserver.lifecycle.events import Events
 from criserver.lifecycle.exec import ExecService
 from criserver.lifecycle.exits import Exits
 from criserver.lifecycle.gc import GarbageCollector
+from criserver.lifecycle.image_check import ImageCheck
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
@@ -88,6 +89,7 @@ class Server:
     hang_up: tuple[Callable[[], None], ...]
     leave: Callable[[], Awaitable[None]]
     reload: Callable[[], Changes]
+    image_check: ImageCheck
     services: tuple[grpc.GenericRpcHandler, ...]
 
 
@@ -147,6 +149,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
         observing=observing,
         garbage=garbage,
         reload=reload,
+        image_check=image_check,
         services=(*_services(handlers, images), admin(*operators), health(healthy)),
     )
 

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+
 from criserver.config.live import Live
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory
 from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.workspace import Workspaces
+from criserver.errors import FailedPrecondition
 from criserver.lifecycle.image_check import ImageCheck
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
+from criserver.state.additional import AdditionalStore, read_store
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
+
+log = logging.getLogger(__name__)
+
+
+def additional_stores(paths: Sequence[str]) -> tuple[AdditionalStore, ...]:
+    """Those that can be used: a disk that is not there today is no reason to run no pods."""
+    stores: list[AdditionalStore] = []
+    for path in paths:
+        try:
+            stores.append(read_store(path, len(stores)))
+        except FailedPrecondition as error:
+            log.error("image.additional_stores: %s", error)
+            continue
+        for image_id in stores[-1].broken:
+            log.error("image.additional_stores: %s: image %s has layers that are not there", path, image_id)
+    return tuple(stores)
 
 
 def image_half(live: Live, database: Database, operations: Operations) -> tuple[ImageService, ImageCheck]:
     """Build the image service, and what checks its store."""
     config = live.current
     skopeo = Skopeo(SkopeoSettings(config.image.skopeo, config.image.registries_conf, config.image.policy))
-    workspaces = Workspaces(config.root)
-    repository, layers = ImageRepository(database), LayerDirectory(config.root)
+    workspaces = Workspaces(config.store)
+    stores = additional_stores(config.image.additional_stores)
+    repository = ImageRepository(database, stores)
+    layers = LayerDirectory(config.store, additional=[store.path for store in stores])
     service = ImageService(
         repository,
         SkopeoRegistry(skopeo, workspaces, config.image.auth_file),
