@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from criserver.cli import check, config, demo, doctor, load, reload, serve, version, wipe
+from criserver.cli import check, config, demo, doctor, load, reload, serve, trace, version, wipe
 from criserver.errors import CriError
 
 
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "reload": reload,
     "load": load,
     "check": check,
+    "trace": trace,
     "doctor": doctor,
     "demo": demo,
     "wipe": wipe,

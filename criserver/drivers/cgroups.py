@@ -17,7 +17,7 @@ from criserver.errors import FailedPrecondition, Internal, InvalidArgument
 from criserver.kernel import cgroupfs, process
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
-from criserver.observe.timings import asked
+from criserver.observe.timings import asked, braced
 
 _SYSTEMCTL_TIMEOUT = 30.0
 
@@ -74,8 +74,7 @@ class CgroupfsDriver:
         Internal, with nothing left, when a hierarchy refuses.
         """
         cgroup = self._resolve(path)
-        for hierarchy in self._hierarchies:
-            asked("cgroup", f"mkdir -p {hierarchy.directory(cgroup)}")
+        asked("cgroup", f"mkdir -p {braced([each.directory(cgroup) for each in self._hierarchies])}")
         try:
             return await offload(self._ensure, cgroup)
         except OSError as error:

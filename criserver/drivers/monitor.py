@@ -22,7 +22,7 @@ from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, Run
 from criserver.kernel import cgroupfs, proc, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
-from criserver.observe.timings import asked, asking
+from criserver.observe.timings import asked, asking, braced
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
 
 # Seconds that a runtime may take for a create: less than the four minutes that a kubelet waits at most.
@@ -173,8 +173,7 @@ class ConmonMonitors:
         )
         joined = ", ".join(f"setns({path})" for path in namespaces.values())
         asked("process", f"fork() of the zygote, then {joined}, unshare(CLONE_NEWPID), fork() again: pid 1 of the pod")
-        for path in spec.cgroup_procs:
-            asked("cgroup", f"echo $pid > {path}")
+        asked("cgroup", f"echo $pid | tee {braced(spec.cgroup_procs)}")
         try:
             pid, _ = await self._zygote.pod_init(spec)
         except ConmonError as error:

@@ -9,7 +9,7 @@ goes to the stage that the running task is in, found by a context variable, and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -114,6 +114,18 @@ def asked(kind: str, what: str, text: str = "") -> None:
     stage = _current.get()
     if stage is not None:
         stage.note(Asked(kind, what, stage.owner.elapsed, text=text[:MAX_TEXT]))
+
+
+def braced(paths: Sequence[str]) -> str:
+    """Paths that differ in one part only as one word of a shell: /sys/fs/cgroup/{cpu,memory}/pod1."""
+    parts = [path.split("/") for path in paths]
+    widths = {len(each) for each in parts}
+    differing = [place for place, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1]
+    if len(paths) < 2 or len(widths) > 1 or len(differing) != 1:
+        return " ".join(paths)
+    place = differing[0]
+    first = parts[0]
+    return "/".join([*first[:place], f"{{{','.join(each[place] for each in parts)}}}", *first[place + 1 :]])
 
 
 @contextmanager

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from criserver.observe import timings
-from criserver.observe.timings import Asked, Stage, Stages, asked, asking
+from criserver.observe.timings import Asked, Stage, Stages, asked, asking, braced
 
 
 class Clock:
@@ -101,3 +101,17 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     (stage,) = stages.stages
     assert [(each.text, each.answer) for each in stage.asked] == [("abc", "ghi")] * 2
     assert stage.more == 1
+
+
+@pytest.mark.parametrize(
+    ("paths", "word"),
+    [
+        ([], ""),
+        (["/a/b"], "/a/b"),
+        (["/c/cpu/pod", "/c/memory/pod"], "/c/{cpu,memory}/pod"),
+        (["/c/cpu/pod", "/c/memory/more/pod"], "/c/cpu/pod /c/memory/more/pod"),
+        (["/c/cpu/one", "/c/memory/two"], "/c/cpu/one /c/memory/two"),
+    ],
+)
+def test_paths_that_differ_in_one_part_are_one_word(paths: list[str], word: str) -> None:
+    assert braced(paths) == word
