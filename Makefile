@@ -1,6 +1,6 @@
 # `make run` shows it, `make test` tests it; both need root and install what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-critest test-vm check bench package venv clean
+.PHONY: help run test test-critest test-vm test-cluster check bench package venv clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -16,6 +16,10 @@ test-critest: venv ## critest with every OCI runtime, a current runc among them 
 
 test-vm: ## root and client tests in a Debian machine under qemu: cgroup v2, systemd, AppArmor (ARGS="tests/client -k oom")
 	@hack/test-vm $(ARGS)
+
+test-cluster: venv ## scenarios on a real Kubernetes cluster; builds Kubernetes at first, for a quarter of an hour
+	@hack/tools --strict kubernetes etcd
+	@CLUSTER_TESTS=all hack/test tests/cluster $(ARGS)
 
 check: venv ## style, types, layers, house rules
 	@hack/check

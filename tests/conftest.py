@@ -13,10 +13,10 @@ NEEDS_ROOT = pytest.mark.skip(reason="needs root")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """tests/root and tests/client get the marker of their name, and run as root only."""
+    """tests/root, tests/client and tests/cluster get the marker of their name, and run as root only."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        if folder in ("root", "client"):
+        if folder in ("root", "client", "cluster"):
             item.add_marker(folder)
             if os.geteuid() != 0:
                 item.add_marker(NEEDS_ROOT)

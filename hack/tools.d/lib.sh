@@ -48,6 +48,28 @@ enter_module() {
     echo "tools: building $tool $version" >&2
 }
 
+# Make a module that requires module $1 at this version and go there: for modules whose own go.mod replaces others by
+# directories that their archives lack. The same sources are released as modules of version $2.
+enter_requiring() {
+    local theirs
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    cd "$work"
+    theirs=$(go mod download -json "$1@$version" | tee answer.json | sed -n 's/^\t"GoMod": "\(.*\)",*$/\1/p') || true
+    if [[ -z $theirs ]]; then
+        sed -n 's/^\t"Error": /tools: /p' answer.json >&2
+        return 1
+    fi
+    {
+        echo "module criserver.invalid/$tool"
+        grep '^go ' "$theirs"
+        echo "require $1 $version"
+        sed -n "s#^\t*\(replace \)\{0,1\}\([a-z].*\) => \.\{1,2\}/.*#replace \2 => \2 $2#p" "$theirs"
+    } >go.mod
+    export GOFLAGS="$GOFLAGS -mod=mod"
+    echo "tools: building $tool $version" >&2
+}
+
 # Put the named programs, built into ./out, into the cache, and say that the tool is done.
 install_programs() {
     local program

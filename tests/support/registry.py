@@ -27,15 +27,18 @@ _DONE = (200, 201, 202)
 
 
 class Registry:
-    """One running docker-registry; `address` is "127.0.0.1:PORT"."""
+    """One running docker-registry; `address` is "HOST:PORT"."""
 
-    def __init__(self, directory: Path, *, users: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, users: Mapping[str, str] | None = None, host: str = "127.0.0.1"
+    ) -> None:
         """Start it in `directory`; with `users` (name → password) it wants basic authentication."""
         self.directory = directory
+        self._host = host
         self._users = dict(users or {})
         directory.mkdir(parents=True, exist_ok=True)
-        port = _free_port()
-        self.address = f"127.0.0.1:{port}"
+        port = _free_port(host)
+        self.address = f"{host}:{port}"
         self._log = (directory / "log").open("wb")
         self._process = subprocess.Popen(
             [_binary(), "serve", str(self._configuration(port))],
@@ -123,7 +126,7 @@ class Registry:
         path.write_text(
             "version: 0.1\nlog:\n  level: info\n"
             f"storage:\n  filesystem:\n    rootdirectory: {self.directory / 'data'}\n  delete:\n    enabled: true\n"
-            f"http:\n  addr: 127.0.0.1:{port}\n  net: tcp\n{auth}"
+            f"http:\n  addr: {self._host}:{port}\n  net: tcp\n{auth}"
         )
         return path
 
@@ -132,7 +135,7 @@ class Registry:
             if self._process.poll() is not None:
                 raise RuntimeError(f"registry ended: {(self.directory / 'log').read_text()}")
             try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                socket.create_connection((self._host, port), 1).close()
                 return
             except OSError:
                 time.sleep(0.02)
@@ -157,9 +160,9 @@ def _repository(prefix: str) -> str:
     return slash + path
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

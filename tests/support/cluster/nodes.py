@@ -1,0 +1,146 @@
+"""What runs on a node: CRI server, kubelet, kube-proxy; and the CNI configuration that a network add-on would write."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.cluster import control_plane, network, processes, programs, runtimes
+from tests.support.cluster.layout import POD_NETWORK, Node
+from tests.support.cluster.processes import pid, start
+
+
+def run(node: Node) -> None:
+    """Start what does not run yet; namespaces first."""
+    ensure_namespaces(node)
+    runtimes.run(node)
+    run_kubelet(node)
+    run_proxy(node)
+
+
+def ensure_namespaces(node: Node) -> None:
+    """Make the node's namespaces unless they are there."""
+    if not pid(node.cluster, f"{node.name}-namespaces"):
+        network.plug(node)
+
+
+def run_kubelet(node: Node, more: Mapping[str, Any] | None = None) -> None:
+    """Start the kubelet unless it runs, configured by the node's needs, the cluster's wishes, and `more`."""
+    if pid(node.cluster, f"{node.name}-kubelet"):
+        return
+    node.manifests.mkdir(parents=True, exist_ok=True)
+    make_cgroups(node.cgroup)
+    path = node.directory / "kubelet.yaml"
+    path.write_text(yaml.safe_dump({**kubelet_configuration(node), **(more or {})}))
+    argv = [
+        programs.path("kubelet"), f"--config={path}", f"--kubeconfig={node.cluster.kubeconfig}",
+        f"--hostname-override={node.name}", f"--node-ip={node.address}", "--v=2",
+    ]  # fmt: skip
+    start(node.cluster, f"{node.name}-kubelet", argv, node=node)
+
+
+def restart_kubelet(node: Node, more: Mapping[str, Any] | None = None) -> None:
+    """Stop the kubelet and start it with `more` in its configuration; waits until the node is Ready."""
+    processes.stop(node.cluster, f"{node.name}-kubelet")
+    run_kubelet(node, more)
+    processes.wait_until(lambda: is_ready(node), 60, f"{node.name} to be Ready")
+
+
+def run_proxy(node: Node) -> None:
+    """Start kube-proxy unless it runs."""
+    if pid(node.cluster, f"{node.name}-kube-proxy"):
+        return
+    argv = [
+        programs.path("kube-proxy"), f"--kubeconfig={node.cluster.kubeconfig}", f"--hostname-override={node.name}",
+        f"--cluster-cidr={POD_NETWORK}", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s",
+        "--conntrack-tcp-timeout-close-wait=0s", *control_plane.gates(node.cluster),
+    ]  # fmt: skip
+    start(node.cluster, f"{node.name}-kube-proxy", argv, node=node)
+
+
+def kubelet_configuration(node: Node) -> Mapping[str, Any]:
+    """KubeletConfiguration: what a node in a namespace needs, and over it what the cluster was asked for."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "containerRuntimeEndpoint": f"unix://{node.socket}",
+        "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+        "authorization": {"mode": "AlwaysAllow"},
+        "cgroupRoot": node.cgroup,
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "oomScoreAdj": 0,  # a host may not let it be lower
+        "staticPodPath": str(node.manifests),
+        "volumePluginDir": "/var/lib/kubelet/volume-plugins",
+        "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%"},
+        "clusterDomain": "cluster.local",
+        **node.cluster.kubelet,
+    }
+
+
+def make_cgroups(path: str) -> None:
+    """Make the kubelet's cgroupRoot in every hierarchy: it wants it to be there."""
+    for hierarchy in hierarchies():
+        os.makedirs(hierarchy + path, exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            _inherit(hierarchy, path, name)
+
+
+def hierarchies() -> list[str]:
+    """Where cgroups are mounted, version 1 and 2."""
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [fields[4] for fields in lines if fields[fields.index("-") + 1] in ("cgroup", "cgroup2")]
+
+
+def is_ready(node: Node) -> bool:
+    """Whether the API server holds the node for Ready, once its network is configured."""
+    try:
+        found = control_plane.get(node.cluster, f"/api/v1/nodes/{node.name}")
+    except OSError:
+        return False
+    subnet = found["spec"].get("podCIDR")
+    if subnet:
+        configure_network(node, subnet)
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in found["status"].get("conditions", ()))
+
+
+def configure_network(node: Node, subnet: str) -> None:
+    """Write the CNI configuration of the node's subnet and tell the other nodes the way, as a network add-on does."""
+    path = node.conf_dir / "10-cluster.conflist"
+    if path.exists():
+        return
+    bridge = {
+        "type": "bridge", "bridge": "cni0", "isGateway": True, "hairpinMode": True,
+        "ipam": {
+            "type": "host-local", "ranges": [[{"subnet": subnet}]], "routes": [{"dst": "0.0.0.0/0"}],
+            "dataDir": f"{node.directory}/leases",
+        },
+    }  # fmt: skip
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
+    bandwidth = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+    plugins = [bridge, portmap, *([bandwidth] if _has_plugin("bandwidth") else [])]
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps({"cniVersion": "1.0.0", "name": "cluster", "plugins": plugins}, indent=2))
+    for other in node.cluster.nodes:
+        if other != node:
+            processes.wait_until(lambda n=other: pid(n.cluster, f"{n.name}-namespaces"), 30, f"{other.name}")  # type: ignore[misc]
+            network.route(other, subnet, node)
+    draft.rename(path)
+
+
+def _has_plugin(name: str) -> bool:
+    return any(os.path.exists(f"{directory}/{name}") for directory in programs.cni_dirs())
+
+
+def _inherit(hierarchy: str, path: str, name: str) -> None:
+    directory = Path(hierarchy)
+    for part in Path(path.lstrip("/")).parts:
+        parent, directory = directory, directory / part
+        file = directory / name
+        if file.exists() and not file.read_text().strip():
+            file.write_text((parent / name).read_text())
