@@ -54,13 +54,19 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
     for key in ("tls_cert", "tls_key"):
         if path := getattr(config.streaming, key):
             yield f"streaming.{key}", path
-    for name, handler in config.runtime.handlers.items():
-        for key in ("root", "seccomp_profile", "base_spec"):
-            if path := getattr(handler, key):
-                yield f"runtime.handlers.{name}.{key}", path
+    yield from _runtime_paths(config.runtime)
     binaries = {"image.skopeo": config.image.skopeo}
     binaries |= {f"runtime.handlers.{name}.path": handler.path for name, handler in config.runtime.handlers.items()}
     yield from ((key, path) for key, path in binaries.items() if "/" in path)
+
+
+def _runtime_paths(runtime: RuntimeConfig) -> Iterator[tuple[str, str]]:
+    for key in ("cdi_spec_dirs", "hooks_dirs"):
+        yield from ((f"runtime.{key}", directory) for directory in getattr(runtime, key))
+    for name, handler in runtime.handlers.items():
+        for key in ("root", "seccomp_profile", "base_spec"):
+            if path := getattr(handler, key):
+                yield f"runtime.handlers.{name}.{key}", path
 
 
 def _directories(config: Config) -> Iterator[tuple[str, str]]:

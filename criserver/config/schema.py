@@ -119,6 +119,13 @@ class RuntimeConfig:
     cgroup_driver: CgroupDriver = _key(
         CgroupDriver.AUTO, "auto, cgroupfs or systemd; must be the kubelet's; auto is systemd where it is process 1"
     )
+    cdi_spec_dirs: tuple[str, ...] = _key(
+        ("/etc/cdi", "/var/run/cdi"), "directories of CDI files (JSON, YAML), the later one counting more"
+    )
+    hooks_dirs: tuple[str, ...] = _key(
+        ("/usr/share/containers/oci/hooks.d",),
+        "directories of files that add hooks to containers (oci-hooks(5)), the later one counting more",
+    )
     default_capabilities: tuple[str, ...] | None = _key(
         None, "capabilities of containers before a request adds and drops some; null: the fourteen that are usual"
     )

@@ -11,6 +11,7 @@ from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.lifecycle.image_volumes import volume_source
 from criserver.lifecycle.powers import Powers
 from criserver.model.container import Container, ContainerConfig, ContainerState, Mount, ProcessUser
+from criserver.model.edits import cdi_requested
 from criserver.model.image import Image
 from criserver.model.sandbox import Sandbox
 from criserver.model.security import NamespaceMode, ProfileType
@@ -89,6 +90,8 @@ class Builder:
             volumes=await self._volumes(row, image, rootfs),
             devices=await self._devices(config),
             seccomp_localhost=await self._seccomp(config),
+            edits=await powers.injections.devices(cdi_requested(config.cdi_devices, config.annotations)),
+            hooks=await powers.injections.hooks(),
             host=self._host(sandbox.runtime_handler),
             policy=self._policies.get(sandbox.runtime_handler, Policy()),
         )

@@ -10,6 +10,7 @@ from criserver.ports.clock import Clock
 from criserver.ports.host import Host
 from criserver.ports.image_volumes import ImageVolumes
 from criserver.ports.images import Images
+from criserver.ports.injections import Injections
 from criserver.ports.monitor import Monitors
 from criserver.ports.namespaces import Namespaces
 from criserver.ports.network import Network
@@ -34,3 +35,4 @@ class Powers:
     host: Host
     images: Images
     clock: Clock
+    injections: Injections

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from criserver.errors import InvalidArgument
-from criserver.spec import base, binds, capabilities, checks, devices, mounts, namespaces, process, resources, security
+from criserver.model.edits import Hook
+from criserver.spec import (
+    base,
+    binds,
+    capabilities,
+    checks,
+    devices,
+    edits,
+    mounts,
+    namespaces,
+    process,
+    resources,
+    security,
+)
 from criserver.spec.annotations import document_annotations
 from criserver.spec.wish import SpecWish
 
@@ -33,8 +46,16 @@ def build(wish: SpecWish) -> dict[str, Any]:
     }
     if wish.policy.base:
         document = base.under(wish.policy.base, document)
+    document = edits.with_hooks(edits.apply(document, wish.edits), _hooks(wish, document))
     checks.writable(document)
     return document
+
+
+def _hooks(wish: SpecWish, document: dict[str, Any]) -> tuple[Hook, ...]:
+    """Hooks of the operator's directories for this container."""
+    annotations = {**wish.sandbox.annotations, **wish.config.annotations}
+    command = document["process"]["args"][0]
+    return edits.matching(wish.hooks, command, annotations, bind_mounts=bool(wish.config.mounts))
 
 
 def clamped(wish: SpecWish) -> tuple[str, ...]:

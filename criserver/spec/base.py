@@ -6,10 +6,11 @@ in which namespaces and confined by what is the request's alone: a base for all 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from criserver.errors import InvalidArgument
+from criserver.model.edits import STAGES
 from criserver.spec import checks
 
 # Not taken from a base, by dotted place.
@@ -21,7 +22,6 @@ _OURS_ALONE = frozenset(
         "linux.gidMappings linux.cgroupsPath linux.seccomp linux.maskedPaths linux.readonlyPaths linux.mountLabel"
     )
 )
-_HOOK_STAGES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 
 def under(base: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +48,15 @@ def _check_list(given: object, place: str) -> None:
         raise InvalidArgument(f"{place} is not a list of {'texts' if kind is str else 'objects'}")
     if member and not all(isinstance(each.get(member), str) for each in given):
         raise InvalidArgument(f"{place}: each needs {member!r}, a text")
+
+
+def nested(mounts: Iterable[Any], more: Iterable[Any]) -> list[Any]:
+    """`mounts` and `more`, of other destinations; each of these before what lies in it, which it would hide."""
+    result = list(mounts)
+    for mount in more:
+        below = (at for at, each in enumerate(result) if checks.beneath(each["destination"], mount["destination"]))
+        result.insert(next(below, len(result)), mount)
+    return result
 
 
 def _merged(base: Mapping[str, Any], document: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -82,14 +91,8 @@ def _environment(base: list[str], ours: list[str]) -> list[str]:
 
 
 def _mounts(base: list[Any], ours: list[Any]) -> list[Any]:
-    result = list(ours)
     taken = {mount["destination"] for mount in ours}
-    for mount in base:
-        if mount["destination"] not in taken:
-            # Before what lies in it, which it would hide otherwise.
-            below = (at for at, each in enumerate(result) if checks.beneath(each["destination"], mount["destination"]))
-            result.insert(next(below, len(result)), mount)
-    return result
+    return nested(ours, [mount for mount in base if mount["destination"] not in taken])
 
 
 def _device_rules(base: list[Any], ours: list[Any]) -> list[Any]:
@@ -115,5 +118,5 @@ _JOINED: dict[str, Callable[[list[Any], list[Any]], list[Any]]] = {
     "linux.devices": _by("path"),
     "linux.resources.devices": _device_rules,
     "linux.resources.hugepageLimits": _by("pageSize"),
-    **{f"hooks.{stage}": _after for stage in _HOOK_STAGES},
+    **{f"hooks.{stage}": _after for stage in STAGES},
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from criserver.errors import Internal, InvalidArgument, Unimplemented
+from criserver.errors import Internal, InvalidArgument
 from criserver.model.host import HostDevice
 from criserver.model.security import ContainerSecurity
 from criserver.spec import checks
@@ -45,8 +45,6 @@ def rules(wish: SpecWish) -> list[dict[str, Any]]:
 
 
 def _check_resolved(wish: SpecWish) -> None:
-    if wish.config.cdi_devices:
-        raise Unimplemented(f"config.CDI_devices: {', '.join(wish.config.cdi_devices)}: not supported; give devices")
     missing = set(wish.config.devices) - {resolved.device for resolved in wish.devices}
     if missing:
         raise Internal(f"devices {', '.join(sorted(device.host_path for device in missing))} were not resolved")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from criserver.model.container import ContainerConfig, Device, Mount, ProcessUser
+from criserver.model.edits import NO_EDITS, Edits, HookRule
 from criserver.model.host import HostDevice, SourcePropagation
 from criserver.model.image import ImageDefaults
 from criserver.model.sandbox import SandboxConfig
@@ -124,7 +125,8 @@ class SpecWish:
     `namespaces`: kind ("net", "ipc", "uts", "pid", "user") → path of the namespace to join; which of them are joined
     is decided by the modes in `config` and `sandbox`. `volumes`: destinations of the image's VOLUMEs with the host
     directory that stands for each. `seccomp_localhost`: the parsed profile that a Localhost reference names.
-    `selinux_level`: the pod's MCS level. `home`: from the image's passwd, empty when unknown.
+    `edits`: of the CDI devices asked for. `hooks`: rules of hooks directories. `selinux_level`: the pod's MCS level.
+    `home`: from the image's passwd, empty when unknown.
     """
 
     container_id: str
@@ -144,6 +146,8 @@ class SpecWish:
     devices: tuple[ResolvedDevice, ...] = ()
     seccomp_localhost: Mapping[str, Any] | None = None
     selinux_level: str = ""
+    edits: Edits = NO_EDITS
+    hooks: tuple[HookRule, ...] = ()
     host: HostFacts = field(default_factory=HostFacts)
     policy: Policy = field(default_factory=Policy)
 

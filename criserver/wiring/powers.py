@@ -14,6 +14,7 @@ from criserver.drivers.clock import SystemClock
 from criserver.drivers.default_network import CONFLIST
 from criserver.drivers.host import HostDriver
 from criserver.drivers.image_volumes import ImageVolumesDriver
+from criserver.drivers.injections import InjectionFiles
 from criserver.drivers.monitor import ConmonMonitors
 from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.drivers.network import CniNetwork
@@ -70,6 +71,7 @@ async def build_powers(
         host=HostDriver(),
         images=images,
         clock=SystemClock(),
+        injections=InjectionFiles(config.runtime.cdi_spec_dirs, config.runtime.hooks_dirs),
     )
 
 

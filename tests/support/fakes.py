@@ -13,6 +13,7 @@ from typing import Any
 
 from criserver.errors import RuntimeFailed
 from criserver.lifecycle.powers import Powers
+from criserver.model.edits import Edits, HookRule
 from criserver.model.host import HostDevice, MountSource
 from criserver.model.image import Image, ImageDefaults
 from criserver.model.sandbox import SandboxConfig
@@ -351,6 +352,16 @@ class FakeHost(Fake):
         await self.world.call("Host.check_directory", path)
 
 
+class FakeInjections(Fake):
+    """Port Injections: a variable for each device, and no hooks."""
+
+    async def devices(self, names: tuple[str, ...]) -> Edits:
+        return Edits(env=tuple(f"DEVICE={name}" for name in names))
+
+    async def hooks(self) -> tuple[HookRule, ...]:
+        return ()
+
+
 class FakeImages(Fake):
     """Port Images: one image."""
 
@@ -380,6 +391,7 @@ def powers(world: World) -> Powers:
         host=FakeHost(world),
         images=FakeImages(world),
         clock=FakeClock(),
+        injections=FakeInjections(world),
     )
 
 

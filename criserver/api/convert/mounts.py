@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from criserver.api.convert import fields, namespaces
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
 from criserver.model.container import Device, ImageSpec, Mount, Propagation
+from criserver.model.edits import cdi_name
 from criserver.spec import checks
 
 _PREFIX = "PROPAGATION_"
@@ -16,8 +16,6 @@ _PROPAGATIONS: dict[int, Propagation] = {
     number: Propagation(name.removeprefix(_PREFIX)) for name, number in pb.MountPropagation.items()
 }
 _PROPAGATION_NUMBERS = {mode: pb.MountPropagation.Value(_PREFIX + mode.value) for mode in Propagation}
-# vendor/class=device, as the CDI specification writes a fully qualified name.
-_CDI_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]/[A-Za-z][A-Za-z0-9_-]*=[A-Za-z0-9]([A-Za-z0-9._:-]*)")
 
 
 def mount(given: pb.Mount) -> Mount:
@@ -77,7 +75,7 @@ def cdi_names(given: Iterable[pb.CDIDevice]) -> tuple[str, ...]:
     """CDI devices by their full names, "vendor.com/class=device"."""
     names = tuple(entry.name for entry in given)
     for name in names:
-        if len(name) > 512 or not _CDI_NAME.fullmatch(name):
+        if cdi_name(name) is None:
             raise InvalidArgument(f"config.CDI_devices: {name[:80]!r} is not a full name; give vendor/class=device")
     return names
 

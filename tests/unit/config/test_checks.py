@@ -70,6 +70,8 @@ def test_the_defaults_have_no_fault() -> None:
             ("runtime.handlers.x.annotations", handled(annotations=(bad,)))
             for bad in ("", "*", "a*b", "a*b*", "org.systemd.property.X", "org.systemd.property.*", "org.*", "o*")
         ),
+        ("runtime.cdi_spec_dirs", Config(runtime=RuntimeConfig(cdi_spec_dirs=("cdi",)))),
+        ("runtime.hooks_dirs", Config(runtime=RuntimeConfig(hooks_dirs=("/a/../b",)))),
         ("runtime.default_env", Config(runtime=RuntimeConfig(default_env=("A",)))),
         ("runtime.default_ulimits", Config(runtime=RuntimeConfig(default_ulimits=("nofile=2:1",)))),
         ("runtime.default_mounts", Config(runtime=RuntimeConfig(default_mounts=("a:b",)))),

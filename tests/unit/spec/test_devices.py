@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from criserver.errors import Internal, InvalidArgument, Unimplemented
+from criserver.errors import Internal, InvalidArgument
 from criserver.model.container import Device, ProcessUser
 from criserver.model.host import HostDevice
 from criserver.spec.devices import nodes, rules
@@ -74,5 +74,3 @@ def test_only_devices_are_devices() -> None:
 def test_nothing_is_left_out_in_silence() -> None:
     with pytest.raises(Internal, match="devices /dev/fuse were not resolved"):
         nodes(wishes.asking(devices=(Device("/dev/f", "/dev/fuse", "r"),)))
-    with pytest.raises(Unimplemented, match="v/c=d"):
-        nodes(wishes.asking(cdi_devices=("v/c=d",)))
