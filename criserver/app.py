@@ -96,7 +96,7 @@ async def _serve(live: Live) -> None:
             end_streams()
         await listener.stop(GRACE_SECONDS)
         await server.streaming.stop()
-        server.observing.stop()
+        await server.observing.stop()
         await tasks.drain(GRACE_SECONDS)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)

@@ -20,6 +20,7 @@ from criserver.api.status import status
 from criserver.errors import CriError
 from criserver.observe.context import log_context
 from criserver.observe.metrics import Metrics
+from criserver.observe.trace import parent_of, traceparent
 
 log = logging.getLogger("criserver.rpc")
 
@@ -42,6 +43,7 @@ class Statuses(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = details.method.rsplit("/", 1)[-1]
+        traceparent.set(parent_of(details.invocation_metadata or ()))  # of this request's task alone
         if handler.response_streaming:
             return handler._replace(unary_stream=_streaming(method, handler.unary_stream, self._metrics))
         return handler._replace(unary_unary=_unary(method, handler.unary_unary, self._metrics))

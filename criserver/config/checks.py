@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import urlsplit
 
 from criserver.config import defaults
 from criserver.config.schema import AUTO, Config, MetricsConfig, RuntimeConfig, StreamingConfig
@@ -30,8 +31,20 @@ def faults(config: Config) -> Iterator[tuple[str, str]]:
         yield "network.plugin_timeout", f"must be more than 0 and at most 3600 s, not {config.network.plugin_timeout}"
     if not 0 <= config.stats.collection_period <= 300:
         yield "stats.collection_period", f"must be from 0 to 300 s, not {config.stats.collection_period}"
+    if not 0 <= config.tracing.sampling_rate_per_million <= 1_000_000:
+        yield "tracing.sampling_rate_per_million", "must be from 0 to 1000000"
+    if (endpoint := config.tracing.endpoint) and not _is_endpoint(endpoint):
+        yield "tracing.endpoint", f"must be host:port or a URL with http or https, not {endpoint!r}"
     if not config.network.bin_dirs:
         yield "network.bin_dirs", "must name at least one directory"
+
+
+def _is_endpoint(text: str) -> bool:
+    parts = urlsplit(text if "://" in text else f"//{text}")
+    try:
+        return bool(parts.hostname) and parts.port is not None and parts.scheme in ("", "http", "https")
+    except ValueError:
+        return False
 
 
 def _listen(listen: str) -> Iterator[tuple[str, str]]:

@@ -198,6 +198,20 @@ class MetricsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingConfig:
+    """OpenTelemetry: spans of pods and containers being made, for a collector."""
+
+    endpoint: str = _key(
+        "",
+        "the collector (OTLP over gRPC): host:port, or a URL with http or https; empty: none; needs the packages of "
+        "pip install 'criserver[otel]'",
+    )
+    sampling_rate_per_million: int = _key(
+        0, "how many of a million operations are sent that no caller traces; where the kubelet traces, it decides"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class StatsConfig:
     """What pods and containers use, as the kubelet asks for it."""
 
@@ -220,6 +234,7 @@ class Config:
     image: ImageConfig = _section(ImageConfig, "pulling and keeping images")
     streaming: StreamingConfig = _section(StreamingConfig, "exec, attach and port-forward")
     metrics: MetricsConfig = _section(MetricsConfig, "the Prometheus endpoint")
+    tracing: TracingConfig = _section(TracingConfig, "OpenTelemetry")
     stats: StatsConfig = _section(StatsConfig, "use of CPU, memory, disk and network by pods and containers")
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import deque
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +19,15 @@ _FEWEST: Final = 5
 
 traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 """The caller's place in a trace of its own (W3C Trace Context, traceparent), "" without one."""
+_TRACEPARENT: Final = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def parent_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """The traceparent among a request's metadata, "" without one or for one that is none."""
+    for key, value in metadata:
+        if key == "traceparent" and isinstance(value, str) and _TRACEPARENT.fullmatch(value):
+            return value
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from criserver import __version__
-from criserver.config.schema import Config
+from criserver.config.schema import Config, TracingConfig
 from criserver.drivers.monitor import ConmonMonitors
 from criserver.kernel.offload import offload
 from criserver.lifecycle.census import Census
@@ -16,6 +16,7 @@ from criserver.lifecycle.tasks import Tasks
 from criserver.lifecycle.traces import Traces
 from criserver.observe.endpoint import Endpoint
 from criserver.observe.metrics import Metrics
+from criserver.observe.spans import Spans
 from criserver.state.containers import Containers
 from criserver.state.db import Database
 from criserver.state.sandboxes import Sandboxes
@@ -33,7 +34,9 @@ class Observing:
     def __init__(self, config: Config, database: Database, tasks: Tasks) -> None:
         section, self._tasks = config.metrics, tasks
         self.metrics = Metrics(version=__version__)
-        self.traces = Traces(TraceRows(database), tasks, self.metrics)
+        self._spans = _spans(config.tracing)
+        export = self._spans.export if self._spans else None
+        self.traces = Traces(TraceRows(database), tasks, self.metrics, export)
         self._census: Census | None = None
         self._endpoint = (
             None if section.port is None else Endpoint(self.text, address=section.address, port=section.port)
@@ -59,12 +62,14 @@ class Observing:
             await self._endpoint.start()
             self._lag = self._tasks.spawn(self._measure_lag(), name="event loop lag", endless=True)
 
-    def stop(self) -> None:
-        """Close it."""
+    async def stop(self) -> None:
+        """Close the endpoint, and send the last spans."""
         if self._lag is not None:
             self._lag.cancel()
         if self._endpoint is not None:
             self._endpoint.stop()
+        if self._spans is not None:
+            await offload(self._spans.close)
 
     async def text(self) -> bytes:
         """Every metric as it is now, in Prometheus' text format."""
@@ -78,3 +83,9 @@ class Observing:
             due = loop.time() + LAG_SECONDS
             await asyncio.sleep(LAG_SECONDS)
             self.metrics.events.lagged(max(0.0, loop.time() - due))
+
+
+def _spans(section: TracingConfig) -> Spans | None:
+    if not section.endpoint:
+        return None
+    return Spans(section.endpoint, per_million=section.sampling_rate_per_million, version=__version__)
