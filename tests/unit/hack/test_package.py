@@ -40,10 +40,12 @@ def name(requirement: str) -> str:
 
 def test_every_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    locked = (ROOT / "hack/package.d/requirements.txt").read_text().splitlines()
-    names = {name(line) for line in locked if not line.startswith("#")}
-    assert {name(each) for each in project["dependencies"]} - names == set(), "run hack/package lock"
-    assert all(re.search(r" --hash=sha256:[0-9a-f]{64}$", line) for line in locked if not line.startswith("#"))
+    lines = (ROOT / "hack/package.d/requirements.txt").read_text().replace("\\\n", "").splitlines()
+    locked = [line for line in lines if not line.startswith("#")]
+    assert {name(each) for each in project["dependencies"]} - {name(each) for each in locked} == set(), (
+        "run hack/package lock"
+    )
+    assert all(re.fullmatch(r"\S+==\S+( +--hash=sha256:[0-9a-f]{64})+", each.strip()) for each in locked)
 
 
 def test_manual_and_completions(tmp_path: Path) -> None:
