@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from conmon import protocol, zygote
@@ -50,21 +51,28 @@ class _Ignore:
         pass
 
 
+#: Opens the cgroups that a new zygote is to live in, as files that take a pid, for as long as it takes it to get there.
+Home = Callable[[], AbstractAsyncContextManager[Sequence[str]]]
+
+
+@asynccontextmanager
+async def nowhere() -> AsyncIterator[Sequence[str]]:
+    """The ``Home`` of a zygote that stays where its starter is."""
+    yield ()
+
+
 class Zygote:
     """The zygote of one directory, replaced when it has died."""
 
-    def __init__(
-        self, directory: str | Path, *, python: str = sys.executable, cgroup_procs: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, directory: str | Path, *, python: str = sys.executable, home: Home = nowhere) -> None:
         """As ``ensure_zygote``; nothing is started yet."""
         self._directory = Path(directory)
-        self._python, self._cgroup_procs = python, tuple(cgroup_procs)
+        self._python, self._home = python, home
 
     async def ensure(self) -> int:
         """The zygote's pid, started when there is none; off the loop, since a start takes a few dozen ms."""
-        return await asyncio.to_thread(
-            ensure_zygote, self._directory, python=self._python, cgroup_procs=self._cgroup_procs
-        )
+        async with self._home() as procs:
+            return await asyncio.to_thread(ensure_zygote, self._directory, python=self._python, cgroup_procs=procs)
 
     async def create_container(self, spec: ContainerSpec) -> tuple[StateRecord, Monitor]:
         """Create a container (runtime ``create``; starting it is the caller's) and connect to its monitor.

@@ -202,6 +202,8 @@ class Creation:
             slots.fill(slots.OOM, counter.fd)
             if counter.event >= 0:
                 slots.fill(slots.OOM_EVENT, counter.event)
+            if counter.parent >= 0:
+                slots.fill(slots.OOM_PARENT, counter.parent)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         os.write(writer, b"%d" % pid)
         slots.fill(slots.NOTE, reader)

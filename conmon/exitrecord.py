@@ -3,7 +3,7 @@
 ``state.json`` (STATE), written once after create, for a daemon that recovers::
 
     {"version": 1, "id", "pid", "pid_start", "monitor_pid", "monitor_start", "exit_path", "terminal",
-     "oom_version", "oom_path", "oom_before": see ``oom``, "request": as it came}
+     "oom_version", "oom_path", "oom_before", "oom_parent_before": see ``oom``, "request": as it came}
 
 The exit record, at the path that the request names, written before anybody is told::
 
@@ -21,7 +21,7 @@ import time
 
 from conmon import files, oom, process
 from conmon.protocol import Message
-from conmon.requests import ContainerRequest
+from conmon.requests import ContainerRequest, number
 
 VERSION = 1
 STATE = "state.json"
@@ -43,6 +43,7 @@ def state(
         "oom_version": counter.version if counter else 0,
         "oom_path": counter.path if counter else "",
         "oom_before": oom.read_kills(counter.path) if counter else 0,
+        "oom_parent_before": oom.read_kills(oom.parent_path(counter.path)) if counter else 0,
         "request": message,
         "terminal": request.terminal,
     }
@@ -78,6 +79,7 @@ def write_lost(record: Message, status: int) -> None:
     """In the place of a killed monitor: the exit record of the container of state *record*. Raises OSError."""
     pid = record.get("pid")
     # The monitor's own count died with it; a cgroup that is older than the container would be counted from its start.
-    kills = oom.read_kills(str(record.get("oom_path") or "/"))
+    version, before = (number(record, f"oom_{what}", 0) for what in ("version", "parent_before"))
+    kills = oom.kills_of_lost(str(record.get("oom_path") or "/"), version, before, process.exit_code(status)[1])
     exit_record = ended(str(record.get("id")), pid if isinstance(pid, int) else 0, status, kills, "lost")
     files.write_record(str(record.get("exit_path")), exit_record)

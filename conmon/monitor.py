@@ -52,7 +52,8 @@ class Monitor:
         self._hub = Hub(self._request.stdin, self._request.stdin_once)
         self._log = LogFile(slots.LOG) if self._request.log_path else None
         self._outputs = self._open_outputs()
-        self._oom = OomWatch(self._reactor, number(self._state, "oom_version", 0), number(self._state, "oom_before", 0))
+        counted = [number(self._state, f"oom_{what}", 0) for what in ("version", "before", "parent_before")]
+        self._oom = OomWatch(self._reactor, counted[0], counted[1], counted[2])
         self._ended: Message | None = None
         self._told = False
         self._after_reply: Callable[[], None] | None = None
@@ -189,7 +190,7 @@ class Monitor:
     def _finish(self) -> None:
         """Write the exit record, and only then tell it. Without room for it, wait: the disk is the truth."""
         assert self._ended
-        kills = self._oom.kills()
+        kills = self._oom.kills_in_all(number(self._ended, "signal", 0))
         self._ended.update(oom_kills=kills, oom_killed=kills > 0, log_dropped=self._log.dropped if self._log else 0)
         try:
             files.write_record(self._request.exit_path, self._ended)

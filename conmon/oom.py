@@ -2,13 +2,17 @@
 
 cgroup v2: ``memory.events`` (its ``oom_kill`` line; the kernel wakes pollers of the file with POLLPRI). cgroup v1:
 ``memory.oom_control`` with an eventfd registered in ``cgroup.event_control``. Sources: the kernel's
-admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. The counter file is kept open, since a systemd scope is removed as
-soon as it is empty.
+admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+
+systemd removes a scope as soon as it is empty, maybe before the monitor has looked: an open file tells nothing any more
+then. But on v2 a cgroup counts what happens below it as well, so the pod's counter still has the kill. It has those of
+the pod's other containers too, and so is asked only about a container that SIGKILL ended and whose own is gone.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 
 from conmon import files, slots
 from conmon.cgroup import memory_directory
@@ -43,12 +47,25 @@ def read_kills(path: str) -> int:
         return 0
 
 
-class Counter:
-    """An open counter file: cgroup *version*, *path*, *fd*, and on v1 the *event* descriptor that OOMs signal (else
-    -1)."""
+def parent_path(path: str) -> str:
+    """The counter of the cgroup above the one that *path* counts for."""
+    above, name = os.path.split(path)
+    return os.path.join(os.path.dirname(above), name)
 
-    def __init__(self, version: int, path: str, fd: int, event: int) -> None:
-        self.version, self.path, self.fd, self.event = version, path, fd, event
+
+def kills_of_lost(path: str, version: int, parent_before: int, ended_by: int) -> int:
+    """What can still be known, when nobody has watched, of a container that signal *ended_by* has ended (0: none)."""
+    if os.path.exists(path) or version != 2 or ended_by != signal.SIGKILL:
+        return read_kills(path)
+    return max(0, read_kills(parent_path(path)) - parent_before)
+
+
+class Counter:
+    """An open counter file: cgroup *version*, *path*, *fd*; on v1 the *event* descriptor that OOMs signal, on v2 the
+    *parent*'s counter (each -1 without one)."""
+
+    def __init__(self, version: int, path: str, fd: int, event: int, parent: int) -> None:
+        self.version, self.path, self.fd, self.event, self.parent = version, path, fd, event, parent
 
 
 def open_counter(pid: int) -> Counter | None:
@@ -60,24 +77,30 @@ def open_counter(pid: int) -> Counter | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-    event = -1
-    if version == 1:
+    event = parent = -1
+    if version == 2:
+        try:
+            parent = os.open(parent_path(path), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            pass  # the cgroup at the top has none
+    else:
         try:
             event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             files.write_value(f"{os.path.dirname(path)}/cgroup.event_control", f"{event} {fd}")
         except OSError:
             pass  # the count is then read at the exit only
-    return Counter(version, path, fd, event)
+    return Counter(version, path, fd, event, parent)
 
 
 class OomWatch:
     """Counts the OOM kills of one container since this object was made; without a counter it stays at zero."""
 
-    def __init__(self, reactor: Reactor, version: int, before: int) -> None:
-        """*version*: of the ``Counter`` in slots OOM and OOM_EVENT, 0 for none. *before*: what is not to be counted,
-        since the cgroup may be older than the container."""
+    def __init__(self, reactor: Reactor, version: int, before: int, parent_before: int) -> None:
+        """*version*: of the ``Counter`` in slots OOM, OOM_EVENT and OOM_PARENT, 0 for none. *before*, *parent_before*:
+        what is not to be counted, since the cgroups may be older than the container."""
         self._reactor, self._version = reactor, version
-        self._kills, self._last = 0, before
+        self._kills, self._last, self._parent_before = 0, before, parent_before
+        self.kills()  # while it is there
         if version == 1:
             reactor.watch(slots.OOM_EVENT, IN, self._signalled)
         elif version == 2:
@@ -89,6 +112,13 @@ class OomWatch:
         if now > self._last:
             self._kills, self._last = self._kills + now - self._last, now
         return self._kills
+
+    def kills_in_all(self, ended_by: int) -> int:
+        """OOM kills of the container, now that signal *ended_by* (0: none) has ended it."""
+        kills = self.kills()
+        if kills or ended_by != signal.SIGKILL or self._version != 2 or _read() >= 0:
+            return kills
+        return max(0, _read(slots.OOM_PARENT) - self._parent_before)
 
     def _signalled(self, _events: int) -> None:
         """v1 tells before it kills (and when the cgroup is removed): look again when the kill has been counted."""
@@ -106,9 +136,9 @@ class OomWatch:
         self.kills()
 
 
-def _read() -> int:
+def _read(slot: int = slots.OOM) -> int:
     """The count; -1 when its cgroup is gone (ENODEV)."""
     try:
-        return parse_kills(os.pread(slots.OOM, 4096, 0).decode())
+        return parse_kills(os.pread(slot, 4096, 0).decode())
     except OSError:
         return -1

@@ -17,8 +17,10 @@ LISTENER, LOG, STDOUT, STDERR, STDIN, MASTER = 3, 4, 5, 6, 7, 8
 OOM, OOM_EVENT, DIRECTORY, EPOLL = 9, 10, 11, 12
 #: A pipe that holds the decimal pid of the container's init.
 NOTE = 13
+#: The pod's own counter beside OOM, on cgroup v2.
+OOM_PARENT = 14
 #: The first number that is no slot.
-END = 14
+END = 15
 #: Exit statuses of a creation that has filled the slots, and whether a doze will do for its container.
 READY, READY_TO_DOZE = 100, 101
 

@@ -10,6 +10,23 @@ from typing import Any
 
 PERIOD = 100_000  # microseconds: the kernel's default for the CFS quota's period
 UNLIMITED = -1
+INFINITY = (1 << 64) - 1  # systemd's "infinity"
+
+# Name, D-Bus signature and value.
+Property = tuple[str, str, Any]
+
+# Files of cgroup v2 and the properties by which systemd writes them.
+_NUMBERS = {
+    "cpu.weight": "CPUWeight",
+    "io.weight": "IOWeight",
+    "memory.high": "MemoryHigh",
+    "memory.low": "MemoryLow",
+    "memory.max": "MemoryMax",
+    "memory.min": "MemoryMin",
+    "memory.swap.max": "MemorySwapMax",
+    "pids.max": "TasksMax",
+}
+_SETS = {"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}
 
 
 def v1_files(limits: Mapping[str, Any]) -> Mapping[str, Sequence[tuple[str, str]]]:
@@ -52,22 +69,44 @@ def v2_files(limits: Mapping[str, Any]) -> Mapping[str, Sequence[tuple[str, str]
     }
 
 
-def properties(limits: Mapping[str, Any], *, v2: bool) -> tuple[str, ...]:
-    """Arguments of `systemctl set-property` (systemd.resource-control(5)) that say the same of a slice."""
+def properties(limits: Mapping[str, Any], *, v2: bool) -> Sequence[Property]:
+    """Properties (org.freedesktop.systemd1(5)) that say the same of a slice or scope.
+
+    What has no property, as memory.oom.group, systemd does not write either: the file alone holds it.
+    """
     cpu, memory = limits.get("cpu", {}), limits.get("memory", {})
-    quota = cpu.get("quota")
-    percent = "" if quota == UNLIMITED else f"{100 * (quota or 0) / cpu.get('period', PERIOD):.2f}%"
-    most = {key: "infinity" if value == UNLIMITED else value for key, value in memory.items()}
-    shares = cpu.get("shares")
-    weighed = ("CPUWeight", weight(shares) if shares else None) if v2 else ("CPUShares", shares)
-    asked = _asked(
-        weighed,
-        ("CPUQuota", percent if quota is not None else None),
-        ("AllowedCPUs", cpu.get("cpus") if v2 else None),
-        ("AllowedMemoryNodes", cpu.get("mems") if v2 else None),
-        ("MemoryMax" if v2 else "MemoryLimit", most.get("limit")),
-    )
-    return tuple(f"{name}={value}" for name, value in asked)
+    files = dict(pair for pairs in (v2_files if v2 else v1_files)(limits).values() for pair in pairs)
+    found: list[Property] = []
+    if v2:
+        found += [(_NUMBERS[name], "t", _number(value)) for name, value in files.items() if name in _NUMBERS]
+        found += [(_SETS[name], "ay", _bits(value)) for name, value in files.items() if name in _SETS]
+        quota, _, period = files.get("cpu.max", "").partition(" ")
+    else:
+        found += [("CPUShares", "t", cpu["shares"])] if "shares" in cpu else []
+        found += [("MemoryLimit", "t", _number(str(memory["limit"])))] if "limit" in memory else []
+        quota, period = str(cpu.get("quota", "")), str(cpu.get("period", PERIOD))
+    return found + (_quota(quota, int(period or PERIOD)) if quota else [])
+
+
+def _quota(quota: str, period: int) -> list[Property]:
+    """systemd reckons in whole percents of a CPU: rounded up, or a child could not have what it was promised."""
+    percent = -(-100 * int(quota) // period) if quota.isdecimal() else None
+    per_second = INFINITY if percent is None else percent * 10_000
+    return [("CPUQuotaPeriodUSec", "t", period), ("CPUQuotaPerSecUSec", "t", per_second)]
+
+
+def _number(value: str) -> int:
+    return int(value) if value.isdecimal() else INFINITY
+
+
+def _bits(numbers: str) -> bytes:
+    """A list as "0-2,5" as a bit mask, the lowest byte first."""
+    mask = 0
+    for part in filter(None, numbers.strip().split(",")):
+        first, _, last = part.partition("-")
+        for number in range(int(first), int(last or first) + 1):
+            mask |= 1 << number
+    return mask.to_bytes(mask.bit_length() // 8 + 1, "little")
 
 
 def weight(shares: int) -> int:

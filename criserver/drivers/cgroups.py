@@ -1,4 +1,4 @@
-"""Pod cgroups of this server's own making (port `Cgroups`), with the cgroupfs driver or the systemd driver.
+"""Pod cgroups of this server's own making (port `Cgroups`), with the cgroupfs driver; `systemd_cgroups` has the other.
 
 Containers' cgroups are made by the runtime, pods' cgroups mostly by the kubelet. What is left for this server: the
 parent of a pod whose caller named none, and the leaf of a pod init. Only what it was asked for is touched, and what
@@ -7,35 +7,17 @@ is below that.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from criserver.drivers import cgroup_limits, cgroup_names
 from criserver.drivers.cgroup_names import PODS, PREFIX
 from criserver.errors import FailedPrecondition, Internal, InvalidArgument
-from criserver.kernel import cgroupfs, process
+from criserver.kernel import cgroupfs
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
 from criserver.observe.timings import asked, braced
-
-_SYSTEMCTL_TIMEOUT = 30.0
-
-
-def open_cgroups(driver: str) -> CgroupfsDriver:
-    """The driver of that name ("auto", "cgroupfs", "systemd") over the hierarchies of this host.
-
-    "auto" is cgroupfs, which works on every host; a kubelet asks for the driver (RuntimeConfig) and follows.
-    FailedPrecondition when the host has no cgroups, or no systemd for its driver.
-    """
-    hierarchies = cgroupfs.hierarchies()
-    if not hierarchies:
-        raise FailedPrecondition("no cgroup hierarchy is mounted on this host: mount cgroup2 at /sys/fs/cgroup")
-    if driver != "systemd":
-        return CgroupfsDriver(hierarchies)
-    if not os.path.isdir("/run/systemd/system"):
-        raise FailedPrecondition("runtime.cgroup_driver is systemd, but systemd does not run here: use cgroupfs")
-    return SystemdDriver(hierarchies)
 
 
 class CgroupfsDriver:
@@ -63,6 +45,10 @@ class CgroupfsDriver:
         """The leaf cgroup of the pod init under that parent."""
         return f"{cgroup_names.directory(cgroup_parent)}/{PREFIX}-init-{sandbox_id}"
 
+    def monitors_path(self, name: str) -> str:
+        """The leaf cgroup of a server's monitors, apart from the server and from every pod; `name` is the server's."""
+        return f"/{PREFIX}-monitors-{name}"
+
     async def missing(self, path: str) -> bool:
         """Whether the cgroup is in no hierarchy: who then makes it, removes it."""
         cgroup = self._resolve(path)
@@ -79,6 +65,9 @@ class CgroupfsDriver:
             return await offload(self._ensure, cgroup)
         except OSError as error:
             raise Internal(f"cannot create cgroup {cgroup}: {error}") from error
+
+    async def inhabited(self, path: str) -> None:
+        """Note that the process which a leaf was made for is in it, or will not come."""
 
     async def remove(self, path: str) -> None:
         """Remove the cgroup and empty children; FailedPrecondition names the processes that keep it. Idempotent."""
@@ -140,7 +129,7 @@ class CgroupfsDriver:
         for hierarchy in left:
             busy |= cgroupfs.processes(hierarchy, cgroup)
         if left:
-            raise FailedPrecondition(f"cgroup {cgroup} still has processes {_listed(busy)}: they must end first")
+            raise still_busy(cgroup, busy)
 
     def _remove_in(self, hierarchy: Hierarchy, cgroup: str) -> bool:
         if not cgroupfs.remove(hierarchy, cgroup):
@@ -150,59 +139,9 @@ class CgroupfsDriver:
         return True
 
 
-class SystemdDriver(CgroupfsDriver):
-    """Slices, which systemd makes and removes; runtimes make the scopes in them.
-
-    The files are read and processes killed as with cgroupfs, but no directory is made behind systemd's back.
-    """
-
-    driver = "systemd"
-
-    def check_parent(self, cgroup_parent: str) -> None:
-        """InvalidArgument when the name is not that of a slice, or has ".."."""
-        cgroup_names.check_systemd_parent(cgroup_parent)
-
-    def default_parent(self, sandbox_id: str) -> str:
-        """The pod slice of a sandbox whose caller named none."""
-        return f"{PREFIX}-pod{sandbox_id}.slice"
-
-    def cgroups_path(self, cgroup_parent: str, container_id: str) -> str:
-        """linux.cgroupsPath in the form that runtimes take with the systemd driver: slice:prefix:name."""
-        return f"{cgroup_names.unit_name(cgroup_parent)}:{PREFIX}:{container_id}"
-
-    def pod_init_path(self, cgroup_parent: str, sandbox_id: str) -> str:
-        """The scope of the pod init in that slice."""
-        return f"{cgroup_names.unit_name(cgroup_parent)}:{PREFIX}:init-{sandbox_id}"
-
-    async def ensure(self, path: str) -> bool:
-        """Start the slice; True when it was not there before.
-
-        FailedPrecondition for a scope, which systemd makes only around processes that exist.
-        """
-        if not path.endswith(".slice"):
-            raise FailedPrecondition(f"cgroup {path}: a pod init needs the cgroupfs driver for now")
-        cgroup = self._resolve(path)
-        fresh = not await offload(lambda: any(cgroupfs.exists(found, cgroup) for found in self._hierarchies))
-        await self._systemctl("start", cgroup)
-        return fresh
-
-    async def remove(self, path: str) -> None:
-        """Stop the slice. A scope goes by itself with its last process. Idempotent."""
-        if path.endswith(".slice"):
-            await self._systemctl("stop", self._resolve(path))
-
-    async def limit(self, path: str, limits: Mapping[str, Any]) -> None:
-        """Set properties of the slice until the next boot; systemd writes the files, and keeps them so."""
-        v2 = any(hierarchy.version == 2 and "memory" in hierarchy.controllers for hierarchy in self._hierarchies)
-        await self._systemctl("set-property", self._resolve(path), *cgroup_limits.properties(limits, v2=v2))
-
-    async def _systemctl(self, verb: str, cgroup: str, *properties: str) -> None:
-        unit = cgroup_names.unit_name(cgroup)
-        asked("cgroup", f"systemctl {verb} {unit}")
-        transient = ("--runtime",) if properties else ()
-        done = await process.run(["systemctl", verb, *transient, unit, *properties], timeout=_SYSTEMCTL_TIMEOUT)
-        if done.returncode:
-            raise Internal(f"systemd cannot {verb} {unit}: {done.failure}")
+def still_busy(cgroup: str, pids: AbstractSet[int]) -> FailedPrecondition:
+    """The error of a cgroup that cannot be removed yet."""
+    return FailedPrecondition(f"cgroup {cgroup} still has processes {_listed(pids)}: they must end first")
 
 
 def _values(hierarchy: Hierarchy, limits: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -211,6 +150,6 @@ def _values(hierarchy: Hierarchy, limits: Mapping[str, Any]) -> list[tuple[str, 
     return [pair for name, pairs in by_controller.items() if name in hierarchy.controllers | {""} for pair in pairs]
 
 
-def _listed(pids: frozenset[int] | set[int]) -> str:
+def _listed(pids: AbstractSet[int]) -> str:
     shown = sorted(pids)[:10]
     return ", ".join(map(str, shown)) + (f" and {len(pids) - 10} more" if len(pids) > 10 else "")

@@ -13,8 +13,8 @@ import os
 from collections.abc import Sequence
 from signal import SIGKILL
 
-from conmon.client import ConmonError, ConnectionLost, ContainerSpec, Monitor, PodInitSpec, Zygote
-from criserver.drivers import exits
+from conmon.client import ConmonError, ConnectionLost, ContainerSpec, Home, Monitor, PodInitSpec, Zygote, nowhere
+from criserver.drivers import cgroup_names, exits
 from criserver.drivers.exec_place import Places, Request
 from criserver.drivers.execs import ExecSyncs
 from criserver.drivers.watches import Living, Watch
@@ -38,16 +38,15 @@ _PAUSE = 0.02
 class ConmonMonitors:
     """The monitors of this server's containers, and the zygote that forks them."""
 
-    def __init__(self, state: str, hierarchies: Sequence[Hierarchy], *, zygote_cgroup: str = "") -> None:
+    def __init__(self, state: str, hierarchies: Sequence[Hierarchy], *, home: Home = nowhere) -> None:
         """`state` is the server's state directory, `hierarchies` the host's cgroup hierarchies.
 
-        `zygote_cgroup` exists and is where a new zygote and so all monitors live ("": where the server is): stopping
-        the server's own cgroup must not stop containers.
+        `home` is where a new zygote and so all monitors live (else where the server is): stopping the server's own
+        cgroup must not stop containers.
         """
         self._state = state
         self._hierarchies = hierarchies
-        procs = cgroupfs.procs_files(hierarchies, zygote_cgroup) if zygote_cgroup else ()
-        self._zygote = Zygote(os.path.join(state, "zygote"), cgroup_procs=procs)
+        self._zygote = Zygote(os.path.join(state, "zygote"), home=home)
         # Where execs live, for whoever starts one.
         self.places = Places(self._zygote, hierarchies)
         self._execs = ExecSyncs(self.places)
@@ -169,7 +168,7 @@ class ConmonMonitors:
             ipc=namespaces.get("ipc", ""),
             uts=namespaces.get("uts", ""),
             user=namespaces.get("user", ""),
-            cgroup_procs=cgroupfs.procs_files(self._hierarchies, cgroup),
+            cgroup_procs=cgroupfs.procs_files(self._hierarchies, cgroup_names.directory(cgroup)),
         )
         joined = ", ".join(f"setns({path})" for path in namespaces.values())
         asked("process", f"fork() of the zygote, then {joined}, unshare(CLONE_NEWPID), fork() again: pid 1 of the pod")

@@ -174,7 +174,10 @@ class PodLifecycle:
 
         async def fork() -> int:
             await powers.cgroups.ensure(leaf)
-            pid = await powers.monitors.pod_init(key, joined, leaf)
+            try:
+                pid = await powers.monitors.pod_init(key, joined, leaf)
+            finally:
+                await powers.cgroups.inhabited(leaf)
             await powers.namespaces.pin_pid(key, pid)
             return pid
 

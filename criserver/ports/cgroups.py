@@ -30,6 +30,10 @@ class Cgroups(Protocol):
         """The leaf cgroup of the pod init under that parent."""
         ...
 
+    async def inhabited(self, path: str) -> None:
+        """Say that the process which a leaf was made for is in it, or will not come: an empty leaf need not stay."""
+        ...
+
     async def missing(self, path: str) -> bool:
         """Whether the cgroup is absent everywhere: who then makes it, removes it."""
         ...

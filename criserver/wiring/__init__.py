@@ -31,11 +31,12 @@ from criserver.api.stats import StatsHandlers
 from criserver.api.streaming import StreamHandlers
 from criserver.config.live import Changes, Live
 from criserver.config.schema import Config
-from criserver.drivers.cgroups import CgroupfsDriver, open_cgroups
+from criserver.drivers.cgroups import CgroupfsDriver
 from criserver.drivers.container_streams import ContainerStreams
 from criserver.drivers.facts import Facts
 from criserver.drivers.monitor import ConmonMonitors
 from criserver.drivers.stats.kernel_stats import KernelStats
+from criserver.drivers.systemd_cgroups import open_cgroups
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
 from criserver.lifecycle.container_steps import container_undoers
@@ -145,7 +146,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
         recovery=Recovery(sandboxes, containers, journal, powers, pods, lives, exits, tasks, undoers),
         streaming=streaming,
         hang_up=(events.close, healthy.stop),
-        leave=partial(_leave, sandboxes, containers, monitors, cgroups, own_cgroup(config.state)),
+        leave=partial(_leave, sandboxes, containers, monitors, cgroups, own_cgroup(config.state, cgroups)),
         observing=observing,
         garbage=garbage,
         reload=reload,

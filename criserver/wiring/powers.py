@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
+from collections.abc import AsyncIterator, Sequence
 
 from criserver.config.schema import Config
+from criserver.drivers import cgroup_names
 from criserver.drivers.bundles import BundlesDriver
 from criserver.drivers.cgroups import CgroupfsDriver
 from criserver.drivers.clock import SystemClock
@@ -32,9 +35,17 @@ log = logging.getLogger(__name__)
 
 async def running_monitors(config: Config, cgroups: CgroupfsDriver) -> ConmonMonitors:
     """The monitors' zygote, running in a cgroup of its own."""
-    own = own_cgroup(config.state)
-    await cgroups.ensure(own)
-    monitors = ConmonMonitors(config.state, cgroupfs.hierarchies(), zygote_cgroup=own)
+    own, hierarchies = own_cgroup(config.state, cgroups), cgroupfs.hierarchies()
+
+    @contextlib.asynccontextmanager
+    async def home() -> AsyncIterator[Sequence[str]]:
+        await cgroups.ensure(own)
+        try:
+            yield cgroupfs.procs_files(hierarchies, cgroup_names.directory(own))
+        finally:
+            await cgroups.inhabited(own)
+
+    monitors = ConmonMonitors(config.state, hierarchies, home=home)
     await monitors.start()
     return monitors
 
@@ -87,6 +98,6 @@ async def removed(cgroups: CgroupfsDriver, path: str) -> None:
     log.warning("cgroup %s is left: its processes do not end", path)
 
 
-def own_cgroup(state: str) -> str:
+def own_cgroup(state: str, cgroups: CgroupfsDriver) -> str:
     """Where the monitors live: apart from the daemon and from every pod, one per server."""
-    return f"/criserver-monitors-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
+    return cgroups.monitors_path(hashlib.sha256(state.encode()).hexdigest()[:8])

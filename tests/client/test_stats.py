@@ -17,11 +17,12 @@ import pytest
 from criserver.api.pb import api_pb2 as pb
 from tests.client.conftest import serving
 from tests.support import cri
+from tests.support.machine import slowness
 from tests.support.server import Client, Server
 from tests.support.streams import messages
 
 MIB = 1 << 20
-PERIOD = 0.2
+PERIOD = 0.2 * slowness()
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -141,7 +142,7 @@ def test_memory_is_what_the_process_table_says(client: Client, pod: Pod) -> None
         every[:] = pids(client, container)
         return sum(map(anonymous, every)) > 40 * MIB
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * slowness()
     while not held():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -282,7 +283,7 @@ def test_callers_of_a_period_share_a_reading(client: Client, pod: Pod) -> None:
 
 
 def cri_wait(client: Client, container: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * slowness()
     while cri.status(client, container).state != pb.ContainerState.CONTAINER_EXITED:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -202,6 +202,9 @@ class FakeCgroups(Fake):
         self.world.things.add(("cgroup", path))
         return True
 
+    async def inhabited(self, path: str) -> None:
+        pass
+
     async def remove(self, path: str) -> None:
         await self.world.call("Cgroups.remove", path)
         self.world.things.discard(("cgroup", path))

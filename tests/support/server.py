@@ -149,6 +149,8 @@ class Server:
         self.wait_until(lambda: not self.processes(), 10, "processes to end")
         for target in reversed(self.mounts()):
             subprocess.run(["umount", "-l", target], check=True)
+        for unit in self.units():
+            subprocess.run(["systemctl", "stop", unit], check=False, capture_output=True)
         for cgroup in reversed(self.cgroups()):
             os.rmdir(cgroup)
         self.unplug()
@@ -215,6 +217,7 @@ class Server:
             + [str(path) for path in (self.root / "containers").glob("*")],
             "cni": [str(path) for path in (self.root / "cni").rglob("*") if path.is_file()],
             "cgroups": self.cgroups(),
+            "units": self.units(),
             "runtime": [str(path) for path in (self.state / "runtime").glob("*/*")],
         }
 
@@ -271,6 +274,15 @@ class Server:
                 for directory, names, _ in os.walk(fields[4]):
                     found += [os.path.join(directory, name) for name in names if _speaks(name, ids)]
         return found
+
+    def units(self) -> list[str]:
+        """Units of this server's pods that systemd knows, where it runs; failed ones too."""
+        if not os.path.isdir("/run/systemd/system"):
+            return []
+        listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend"]
+        lines = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.splitlines()
+        ids = self.ids()
+        return [line.split()[0] for line in lines if _speaks(line, ids)]
 
     def ids(self) -> set[str]:
         """Every id that this server's log speaks of."""

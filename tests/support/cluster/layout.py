@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from criserver.drivers.cgroups import CgroupfsDriver
 from criserver.wiring.powers import own_cgroup
 
 POD_NETWORK = "10.244.0.0/16"
@@ -133,4 +134,4 @@ class Node:
     @property
     def monitors_cgroup(self) -> str:
         """Where criserver keeps its monitors."""
-        return own_cgroup(f"{self.directory}/state")
+        return own_cgroup(f"{self.directory}/state", CgroupfsDriver(()))

@@ -31,5 +31,20 @@ def test_a_counter_that_is_gone_is_zero(tmp_path: Path) -> None:
     assert oom.read_kills(str(tmp_path / "memory.events")) == 4
 
 
+@pytest.mark.parametrize(
+    ("there", "version", "ended_by", "kills"),
+    [(True, 2, 9, 1), (False, 2, 9, 3), (False, 2, 15, 0), (False, 2, 0, 0), (False, 1, 9, 0)],
+)
+def test_the_pods_counter_speaks_for_a_cgroup_that_is_gone(
+    tmp_path: Path, there: bool, version: int, ended_by: int, kills: int
+) -> None:
+    (tmp_path / "memory.events").write_text("oom_kill 7\n")
+    own = tmp_path / "container" / "memory.events"
+    if there:
+        own.parent.mkdir()
+        own.write_text("oom_kill 1\n")
+    assert oom.kills_of_lost(str(own), version, 4, ended_by) == kills
+
+
 def test_process_that_is_gone_has_no_counter() -> None:
     assert oom.counter_path(2**22 + 1) is None

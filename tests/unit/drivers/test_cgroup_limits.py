@@ -1,4 +1,4 @@
-from criserver.drivers.cgroup_limits import properties, v1_files, v2_files, weight
+from criserver.drivers.cgroup_limits import INFINITY, properties, v1_files, v2_files, weight
 
 LIMITS = {
     "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0-1", "mems": "0"},
@@ -32,15 +32,33 @@ def test_no_limit() -> None:
 
 
 def test_what_is_not_asked_for_is_not_written() -> None:
-    assert not any(v1_files({}).values()) and not any(v2_files({}).values()) and properties({}, v2=True) == ()
+    assert not any(v1_files({}).values()) and not any(v2_files({}).values()) and not properties({}, v2=True)
 
 
 def test_properties_of_a_slice() -> None:
-    assert properties(LIMITS, v2=True) == (
-        "CPUWeight=20", "CPUQuota=50.00%", "AllowedCPUs=0-1", "AllowedMemoryNodes=0", "MemoryMax=1000"
-    )  # fmt: skip
-    assert properties(LIMITS, v2=False) == ("CPUShares=512", "CPUQuota=50.00%", "MemoryLimit=1000")
-    assert properties(UNLIMITED, v2=True) == ("CPUQuota=", "MemoryMax=infinity")
+    half = [("CPUQuotaPeriodUSec", "t", 100000), ("CPUQuotaPerSecUSec", "t", 500000)]
+    assert properties(LIMITS, v2=True) == [
+        ("CPUWeight", "t", 20), ("MemoryMax", "t", 1000), ("MemorySwapMax", "t", 500),
+        ("AllowedCPUs", "ay", b"\x03"), ("AllowedMemoryNodes", "ay", b"\x01"), *half,
+    ]  # fmt: skip
+    assert properties(LIMITS, v2=False) == [("CPUShares", "t", 512), ("MemoryLimit", "t", 1000), *half]
+
+
+def test_properties_without_limit() -> None:
+    free = [("CPUQuotaPeriodUSec", "t", 100000), ("CPUQuotaPerSecUSec", "t", INFINITY)]
+    assert properties(UNLIMITED, v2=True) == [("MemoryMax", "t", INFINITY), ("MemorySwapMax", "t", INFINITY), *free]
+    assert properties(UNLIMITED, v2=False) == [("MemoryLimit", "t", INFINITY), *free]
+
+
+def test_a_share_of_a_percent_is_rounded_up() -> None:
+    assert properties({"cpu": {"quota": 1001, "period": 100000}}, v2=True)[-1] == ("CPUQuotaPerSecUSec", "t", 20000)
+
+
+def test_properties_of_files_that_have_one() -> None:
+    unified = {"memory.high": "900", "memory.oom.group": "1", "pids.max": "max", "cpuset.cpus": "0-2,9"}
+    assert properties({"unified": unified}, v2=True) == [
+        ("MemoryHigh", "t", 900), ("TasksMax", "t", INFINITY), ("AllowedCPUs", "ay", b"\x07\x02"),
+    ]  # fmt: skip
 
 
 def test_weights() -> None:
