@@ -1,10 +1,12 @@
 """The operator's calls about images.
 
 Load {"path": FILE} answers {"images": [{"id": ID, "names": [...]}]}.
+Pulls {} answers {"pulls": [...]}: lifecycle.pull_progress.Progress of each that runs, as an object.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 from criserver.api.admin import Message, Method
@@ -20,8 +22,12 @@ class ImageAdmin:
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """Load."""
-        return {"Load": self._load}
+        """Load, Pulls."""
+        return {"Load": self._load, "Pulls": self._pulls}
+
+    async def _pulls(self, _request: Message) -> Message:
+        """The pulls and imports that run now."""
+        return {"pulls": [dataclasses.asdict(progress) for progress in self._images.pulling()]}
 
     async def _load(self, request: Message) -> Message:
         """Load the images of an archive file, by its absolute path on this host."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from criserver.cli import check, config, demo, doctor, load, reload, serve, trace, version, wipe
+from criserver.cli import check, config, demo, doctor, load, pulls, reload, serve, trace, version, wipe
 from criserver.errors import CriError
 
 
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "config": config,
     "reload": reload,
     "load": load,
+    "pulls": pulls,
     "check": check,
     "trace": trace,
     "doctor": doctor,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
 from criserver.config import defaults
-from criserver.config.schema import AUTO, Config, MetricsConfig, RuntimeConfig, StreamingConfig
+from criserver.config.schema import AUTO, Config, ImageConfig, MetricsConfig, RuntimeConfig, StreamingConfig
 
 # sockaddr_un.sun_path has 108 bytes with its closing NUL (unix(7)).
 SOCKET_PATH_MAX = 107
@@ -35,6 +35,7 @@ def faults(config: Config) -> Iterator[tuple[str, str]]:
         yield "tracing.sampling_rate_per_million", "must be from 0 to 1000000"
     if (endpoint := config.tracing.endpoint) and not _is_endpoint(endpoint):
         yield "tracing.endpoint", f"must be host:port or a URL with http or https, not {endpoint!r}"
+    yield from _pulls(config.image)
     if not config.network.bin_dirs:
         yield "network.bin_dirs", "must name at least one directory"
 
@@ -45,6 +46,13 @@ def _is_endpoint(text: str) -> bool:
         return bool(parts.hostname) and parts.port is not None and parts.scheme in ("", "http", "https")
     except ValueError:
         return False
+
+
+def _pulls(image: ImageConfig) -> Iterator[tuple[str, str]]:
+    if image.max_concurrent_pulls < 1:
+        yield "image.max_concurrent_pulls", f"must be 1 at least, not {image.max_concurrent_pulls}"
+    if not 1 <= image.pull_progress_timeout <= 86400:
+        yield "image.pull_progress_timeout", f"must be from 1 to 86400 s, not {image.pull_progress_timeout}"
 
 
 def _listen(listen: str) -> Iterator[tuple[str, str]]:

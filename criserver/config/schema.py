@@ -176,6 +176,8 @@ class ImageConfig:
         "root directories of other servers, which have stopped: their images are used and never written or removed; "
         "made with `criserver serve --root` and `criserver load`",
     )
+    max_concurrent_pulls: int = _key(10, "pulls at a time; more of them wait")
+    pull_progress_timeout: float = _key(60.0, "seconds without a byte after which a pull is given up")
     pinned: tuple[str, ...] = _key((), "references or globs whose images the kubelet must not remove", live=True)
 
 

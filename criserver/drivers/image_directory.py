@@ -7,11 +7,14 @@ their format; a copy into an OCI layout would rewrite Docker's and so change the
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from criserver.drivers.manifests import DOCUMENT_LIMIT, Manifest, parse_config, parse_manifest
+from criserver.drivers.blob_file import open_file
+from criserver.drivers.described import Opener, described
+from criserver.drivers.manifests import DOCUMENT_LIMIT, Descriptor, Manifest, parse_manifest
 from criserver.errors import DataLoss, InvalidArgument
 from criserver.kernel.fds import read_in_root
-from criserver.ports.registry import FetchedImage, LayerBlob
+from criserver.ports.registry import FetchedImage
 
 
 def read_image(directory: str, what: str) -> FetchedImage:
@@ -21,18 +24,10 @@ def read_image(directory: str, what: str) -> FetchedImage:
     if not isinstance(manifest, Manifest):
         raise InvalidArgument(f"{what} is an index, not an image")
     config = _read(directory, _blob_name(directory, manifest.config.digest), what)
-    parsed = parse_config(config, manifest, f"config of {what}")
-    return FetchedImage(
-        id=manifest.config.digest,
-        manifest=content,
-        config=config,
-        defaults=parsed.defaults,
-        layers=tuple(
-            LayerBlob(os.path.join(directory, _blob_name(directory, layer.digest)), layer.digest, diff_id)
-            for layer, diff_id in zip(manifest.layers, parsed.diff_ids, strict=True)
-        ),
-        annotations=manifest.annotations or {},
-    )
+    def opener(layer: Descriptor) -> Opener:
+        return partial(open_file, os.path.join(directory, _blob_name(directory, layer.digest)))
+
+    return described(content, manifest, config, what, opener)
 
 
 def _blob_name(directory: str, digest: str) -> str:

@@ -1,22 +1,33 @@
-"""Pulls: a reference resolved at its registry, then its image copied into a private directory. Port `Registry`.
+"""Pulls: a reference resolved at its registry, then the documents and layers of its image. Port `Registry`.
 
 First the manifest is asked for, always: that is where a registry checks credentials. What is then fetched is fetched
-by the digest of that answer, so a tag that moves meanwhile cannot mix two images.
+by digests that hang from that answer, so a tag that moves meanwhile cannot mix two images. Layers come one by one
+through a proxy, so that only those are fetched that are not here.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from criserver.drivers.image_directory import read_image
-from criserver.drivers.manifests import DOCUMENT_LIMIT, Index, Manifest, check_digest, digest_of, parse_manifest
+from criserver.drivers.described import Opener, described
+from criserver.drivers.image_proxy import ImageProxy
+from criserver.drivers.manifests import (
+    DOCUMENT_LIMIT,
+    Descriptor,
+    Index,
+    Manifest,
+    check_digest,
+    digest_of,
+    parse_manifest,
+)
 from criserver.drivers.registry_auth import auth_document
 from criserver.drivers.skopeo import Skopeo
 from criserver.drivers.workspace import Workspaces
-from criserver.errors import DataLoss, FailedPrecondition
+from criserver.errors import DataLoss, FailedPrecondition, InvalidArgument
 from criserver.kernel.fds import read_in_root
 from criserver.kernel.offload import offload
 from criserver.model.image import Credentials
@@ -34,16 +45,22 @@ class SkopeoRegistry:
         self._auth_file = auth_file
 
     @asynccontextmanager
-    async def open(self, reference: Reference, credentials: Credentials | None) -> AsyncIterator[SkopeoRemote]:
-        """Resolve `reference`; what is fetched lives as long as the context."""
-        async with self._workspaces.open() as workspace:
+    async def open(
+        self, reference: Reference, credentials: Credentials | None, *, new: bool = False
+    ) -> AsyncIterator[SkopeoRemote]:
+        """Resolve `reference`; what is fetched lives as long as the context. `new`: it will have to be fetched."""
+        async with AsyncExitStack() as stack:
+            workspace = await stack.enter_async_context(self._workspaces.open())
             authfile = await offload(self._write_auth, workspace, reference.domain, credentials)
-            content = await self._skopeo.manifest(f"docker://{reference}", workspace, authfile)
+            session = Session(self._skopeo, f"docker://{reference}", workspace, authfile)
+            stack.push_async_callback(session.close)
+            if new:
+                session.begin()
+            content = await session.manifest(session.source)
             if reference.digest:
                 check_digest(content, reference.digest, f"manifest of {reference}")
             document = parse_manifest(content, f"manifest of {reference}")
-            digest = reference.digest or digest_of(content)
-            yield SkopeoRemote(self._skopeo, reference, document, digest, workspace, authfile)
+            yield SkopeoRemote(session, reference, content, document, reference.digest or digest_of(content))
 
     async def clear(self) -> None:
         """Remove what a killed server has left behind."""
@@ -67,16 +84,48 @@ class SkopeoRegistry:
             raise FailedPrecondition(f"image.auth_file cannot be read: {error}") from error
 
 
+class Session:
+    """The conversation of one pull with its registry, with one set of credentials."""
+
+    def __init__(self, skopeo: Skopeo, source: str, workspace: str, authfile: str) -> None:
+        self.source = source
+        self._skopeo, self._workspace, self._authfile = skopeo, workspace, authfile
+        self._proxy: ImageProxy | None = None
+
+    def begin(self) -> ImageProxy:
+        """Start what will fetch blobs, if it is not running. It connects when it is first asked."""
+        if self._proxy is None:
+            self._proxy = self._skopeo.proxy(self.source, self._workspace, self._authfile)
+        return self._proxy
+
+    async def manifest(self, source: str) -> bytes:
+        """The manifest or index of `source`, as the registry has it."""
+        return await self._skopeo.manifest(source, self._workspace, self._authfile)
+
+    async def verify(self, source: str, manifest: Manifest) -> None:
+        """Ask the signature policy about the image that `manifest` describes."""
+        if await offload(self._skopeo.accepts_anything):
+            return
+        blobs = os.path.join(self._workspace, "blobs")
+        await offload(_make_placeholders, blobs, manifest)
+        layout = os.path.join(self._workspace, "verified")
+        await self._skopeo.verify(source, layout, blobs, self._workspace, self._authfile)
+
+    async def close(self) -> None:
+        """End the proxy, if there is one."""
+        if self._proxy is not None:
+            await self._proxy.close()
+
+
 @dataclass(frozen=True, slots=True)
 class SkopeoRemote:
     """A resolved reference. Port `Remote`."""
 
-    skopeo: Skopeo
+    session: Session
     reference: Reference
+    content: bytes
     document: Manifest | Index
     digest: str
-    workspace: str
-    authfile: str
 
     @property
     def image_id(self) -> str:
@@ -84,16 +133,43 @@ class SkopeoRemote:
         return self.document.config.digest if isinstance(self.document, Manifest) else ""
 
     async def fetch(self) -> FetchedImage:
-        """Copy the image of this platform into the workspace and check that it is the one that was resolved."""
-        target = os.path.join(self.workspace, "image")
-        source = f"docker://{self.reference.with_digest(self.digest)}"
-        await self.skopeo.copy(source, target, self.workspace, self.authfile)
-        image = await offload(read_image, target, str(self.reference))
-        if isinstance(self.document, Index):
-            listed = [descriptor.digest for descriptor in self.document.manifests]
-            genuine = any(digest_of(image.manifest, digest) == digest for digest in listed)
-        else:
-            genuine = image.id == self.image_id
-        if not genuine:
-            raise DataLoss(f"{self.reference}: the image fetched is not the one that was resolved ({self.digest})")
-        return image
+        """Fetch what describes the image of this platform, once the signature policy accepts it."""
+        what = str(self.reference)
+        proxy = self.session.begin()
+        await proxy.open()
+        content, manifest = await self._of_this_platform(proxy)
+        await self.session.verify(f"docker://{self.reference.with_digest(self.digest)}", manifest)
+        config = await proxy.document(manifest.config.digest, manifest.config.size)
+
+        def opener(layer: Descriptor) -> Opener:
+            return partial(proxy.blob, layer.digest, layer.size)
+
+        return described(content, manifest, config, what, opener)
+
+    async def _of_this_platform(self, proxy: ImageProxy) -> tuple[bytes, Manifest]:
+        if isinstance(self.document, Manifest):
+            return self.content, self.document
+        listed = {descriptor.digest for descriptor in self.document.manifests}
+        digest, content = await proxy.manifest()
+        if digest not in listed:  # The tag has moved meanwhile.
+            await proxy.open(f"docker://{self.reference.with_digest(self.digest)}")
+            digest, content = await proxy.manifest()
+        what = f"manifest of {self.reference} for this platform"
+        if digest not in listed:
+            raise DataLoss(f"{what} is not in the index that was resolved ({self.digest})")
+        if digest_of(content, digest) != digest:  # Docker's, which the proxy rewrites.
+            content = await self.session.manifest(f"docker://{self.reference.with_digest(digest)}")
+            check_digest(content, digest, what)
+        manifest = parse_manifest(content, what)
+        if not isinstance(manifest, Manifest):
+            raise InvalidArgument(f"{what} is an index, not an image")
+        return content, manifest
+
+
+def _make_placeholders(directory: str, manifest: Manifest) -> None:
+    """A hole of the right size for each layer, where an OCI layout would have the blob (image-layout.md)."""
+    for layer in manifest.layers:
+        algorithm, _, hexadecimal = layer.digest.partition(":")
+        os.makedirs(os.path.join(directory, algorithm), exist_ok=True)
+        with open(os.path.join(directory, algorithm, hexadecimal), "wb") as file:
+            file.truncate(layer.size)

@@ -6,6 +6,8 @@ import contextlib
 import os
 import tempfile
 
+from criserver.kernel import libc
+
 
 def write_atomic(path: str, data: bytes, mode: int = 0o600, *, durable: bool = False) -> None:
     """Replace the file at `path` by one of `data` and `mode`, whole or not at all (rename(2)).
@@ -34,6 +36,18 @@ def remove(path: str) -> None:
     """Remove a file; a missing one is fine. Blocks."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def flush_filesystem(path: str) -> None:
+    """Write to disk what the file system of the directory `path` still has in memory (syncfs(2)).
+
+    Blocks; write errors since the last time come out here as OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        libc.syncfs(fd)
+    finally:
+        os.close(fd)
 
 
 def sync_directory(path: str) -> None:

@@ -63,6 +63,7 @@ _spawnattr_setflags = _declare("posix_spawnattr_setflags", c_void_p, c_short)
 _spawnattr_setsigdefault = _declare("posix_spawnattr_setsigdefault", c_void_p, c_void_p)
 _spawnattr_setsigmask = _declare("posix_spawnattr_setsigmask", c_void_p, c_void_p)
 _sigemptyset = _declare("sigemptyset", c_void_p)
+_syncfs = _declare("syncfs", c_int)
 _sigfillset = _declare("sigfillset", c_void_p)
 
 
@@ -100,6 +101,12 @@ def setns(fd: int, nstype: int) -> None:
     """setns(2) of the calling thread, which must be one that is thrown away (namespaces.py)."""
     if _setns(fd, nstype) != 0:
         raise _failed("setns")
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2)."""
+    if _syncfs(fd) != 0:
+        raise _failed("syncfs")
 
 
 def openat2(dirfd: int, path: str, flags: int, resolve: int) -> int:

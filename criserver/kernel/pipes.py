@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import sys
+import termios
 
 _CHUNK = 65536
 
@@ -73,6 +75,47 @@ def stdio_pipe(*, writes: bool, size: int) -> tuple[int, int]:
     reader, writer = os.pipe2(os.O_CLOEXEC)
     ours, theirs = (reader, writer) if writes else (writer, reader)
     os.set_blocking(ours, False)
-    with contextlib.suppress(OSError):  # The user's share of pipe memory is used up (pipe(7)): it is smaller then.
-        fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, size)
+    widen(ours, size)
     return ours, theirs
+
+
+def widen(fd: int, size: int) -> None:
+    """Let the pipe `fd` hold `size` bytes, if the kernel allows."""
+    with contextlib.suppress(OSError):  # The user's share of pipe memory is used up (pipe(7)): it is smaller then.
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
+
+
+def pending(fd: int) -> int:
+    """How many bytes are in the pipe `fd` (FIONREAD)."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+async def read_all(fd: int, limit: int) -> bytes:
+    """What comes out of the pipe `fd` until its end, but no more than one byte above `limit`. It stays open."""
+    loop = asyncio.get_running_loop()
+    os.set_blocking(fd, False)
+    kept = bytearray()
+    while len(kept) <= limit:
+        try:
+            data = os.read(fd, min(_CHUNK, limit + 1 - len(kept)))
+        except BlockingIOError:
+            await _readable(loop, fd)
+            continue
+        if not data:
+            break
+        kept += data
+    return bytes(kept)
+
+
+async def _readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    ready = loop.create_future()
+    loop.add_reader(fd, _set, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

@@ -24,11 +24,11 @@ from functools import partial
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
-from criserver.lifecycle.pulls import Pulls
+from criserver.lifecycle.pull_progress import Progress
+from criserver.lifecycle.pulls import Pulls, Sources
 from criserver.model.image import Credentials, Image
 from criserver.model.reference import is_digest, parse_reference
 from criserver.ports.layers import Layers
-from criserver.ports.registry import Archives, Registry
 from criserver.state.images import ImageRepository
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,7 @@ class ImageService:
     def __init__(
         self,
         repository: ImageRepository,
-        registry: Registry,
-        archives: Archives,
+        sources: Sources,
         layers: Layers,
         operations: Operations,
         *,
@@ -60,9 +59,9 @@ class ImageService:
     ) -> None:
         """`pinned` tells, each time, the names or globs (fnmatch) of images that the kubelet must not collect."""
         self._repository = repository
-        self._registry = registry
-        self._pool = LayerPool(repository, layers)
-        self._pulls = Pulls(repository, registry, archives, self._pool, operations, clock)
+        self._registry = sources.registry
+        self._pool = LayerPool(repository, layers, sources.counts.received)
+        self._pulls = Pulls(repository, sources, self._pool, operations, clock)
         self._root = layers.root
         self._operations = operations
         self._pinned = pinned
@@ -78,6 +77,10 @@ class ImageService:
     async def load(self, path: str) -> tuple[Image, ...]:
         """Bring the images of the archive file at the absolute `path` here, under the names it gives them."""
         return tuple(map(self._shown, await self._pulls.load(path)))
+
+    def pulling(self) -> tuple[Progress, ...]:
+        """Pulls and imports that run now."""
+        return tuple(self._pulls.running)
 
     def list(self, wanted: str = "") -> tuple[Image, ...]:
         """Every image, or the one that `wanted` names."""

@@ -1,7 +1,8 @@
-"""Layers shared by images: each is unpacked once, however many pulls want it, and dropped with its last user.
+"""Layers shared by images: each comes once, however many pulls want it, and is dropped with its last user.
 
 A layer is used by image rows, and claimed by pulls that are about to make such a row. Claims live in memory only:
-after a crash no pull runs, and what no row uses goes.
+after a crash no pull runs, and what no row uses goes. A tree that has not been flushed to disk is as good as any until
+the power goes; so pulls do not wait for the flush, and a start after a reboot drops what was not flushed.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from criserver.errors import Internal
+from criserver.lifecycle.tasks import all_together
 from criserver.model.image import Layer
 from criserver.ports.layers import Layers
 from criserver.ports.registry import LayerBlob
@@ -20,32 +22,46 @@ from criserver.state.images import ImageRepository
 
 log = logging.getLogger(__name__)
 
+LAYERS_AT_ONCE = 6
+"""Layers that are fetched and unpacked at a time, over all pulls."""
+
 
 class LayerPool:
     """The layers of this node."""
 
-    def __init__(self, repository: ImageRepository, layers: Layers) -> None:
-        """Rows in `repository`, trees in `layers`."""
+    def __init__(
+        self, repository: ImageRepository, layers: Layers, received: Callable[[int], None] = lambda _count: None
+    ) -> None:
+        """Rows in `repository`, trees in `layers`; `received` hears how many bytes have come, as they come."""
         self._images = repository
         self._rows = repository.layers
         self._trees = layers
+        self._received = received
         self._claims: Counter[str] = Counter()
-        self._unpacking: dict[str, asyncio.Future[None]] = {}
+        self._coming: dict[str, Coming] = {}
+        self._turns = asyncio.Semaphore(LAYERS_AT_ONCE)
         # Between finding a layer unused and the commit that drops it, nobody may find it present.
         self._presence = asyncio.Lock()
 
     @asynccontextmanager
     async def hold(self, blobs: Sequence[LayerBlob]) -> AsyncIterator[tuple[Layer, ...]]:
-        """The layers of `blobs`, unpacked where they are not here yet, claimed as long as the context lasts."""
+        """The layers of `blobs`, fetched where they are not here yet, claimed as long as the context lasts."""
         wanted = [blob.diff_id for blob in blobs]
         async with self._presence:
             self._claims.update(wanted)
         try:
-            await self._bring({blob.diff_id: blob for blob in blobs})
+            await all_together(*(self._bring(blob) for blob in {blob.diff_id: blob for blob in blobs}.values()))
             yield tuple(self._present(diff_id) for diff_id in wanted)
         finally:
             self._claims.subtract(wanted)
             await self.sweep()
+
+    def position(self, blob: LayerBlob) -> int:
+        """How many bytes of the blob have come: all when its layer is here, whoever fetched it."""
+        if self._rows.find(blob.diff_id):
+            return blob.size
+        coming = self._coming.get(blob.diff_id)
+        return min(coming.position, blob.size) if coming else 0
 
     async def sweep(self) -> None:
         """Drop layers that nobody uses, rows first: a tree without a row is what recovery removes as well."""
@@ -58,45 +74,49 @@ class LayerPool:
             await self._rows.forget(unused)
         await self._drop(unused)
 
+    async def flush(self) -> None:
+        """Write trees that are not on disk for certain to it, and note that; a failure is logged."""
+        while numbers := self._rows.unflushed():
+            try:
+                await self._trees.flush()
+            except OSError as error:
+                log.error("layers cannot be flushed to disk: a power loss would cost them: %s", error)
+                return
+            await self._rows.flushed(numbers)
+
     async def recover(self) -> frozenset[int]:
         """Bring rows and trees to agree after a crash; returns numbers of layers whose trees are missing."""
         present = await self._trees.present()
         await self._rows.forget_unfinished()
         known = {layer.number for layer in self._rows}
-        await self._drop(present - known)
-        return frozenset(known - present)
+        lost = present & self._rows.lost
+        await self._drop(present - known | lost)
+        return frozenset(known - present | lost)
 
-    async def _bring(self, blobs: dict[str, LayerBlob]) -> None:
-        """Unpack what is missing; what another pull is unpacking is waited for, and taken over should that fail."""
-        while missing := [diff_id for diff_id in blobs if self._rows.find(diff_id) is None]:
-            mine = [blobs[diff_id] for diff_id in missing if diff_id not in self._unpacking]
-            if mine:
-                await self._unpack(mine)
+    async def _bring(self, blob: LayerBlob) -> None:
+        """Fetch a layer that is missing; one on its way is waited for, and taken over should it fail."""
+        while self._rows.find(blob.diff_id) is None:
+            if coming := self._coming.get(blob.diff_id):
+                await asyncio.wait([coming.ended])
             else:
-                await asyncio.wait([self._unpacking[diff_id] for diff_id in missing])
+                await self._fetch(blob)
 
-    async def _unpack(self, blobs: Sequence[LayerBlob]) -> None:
-        done = asyncio.get_running_loop().create_future()
-        self._unpacking.update(dict.fromkeys((blob.diff_id for blob in blobs), done))
+    async def _fetch(self, blob: LayerBlob) -> None:
+        coming = self._coming[blob.diff_id] = Coming(self._received)
         try:
-            numbered = {await self._rows.reserve(blob.diff_id): blob for blob in blobs}
-            try:
-                for layer in await self._trees.unpack(numbered):
-                    await self._rows.ready(layer)
-            except BaseException:
-                await self._abandon(numbered)
-                raise
+            async with self._turns:
+                number = await self._rows.reserve(blob.diff_id)
+                try:
+                    await self._rows.ready(await self._trees.unpack(number, blob, coming.moved))
+                except BaseException:
+                    await self._rows.forget([number])
+                    await self._drop([number])
+                    raise
         except OSError as error:
-            raise Internal(f"cannot unpack layers below {self._trees.root}: {error}") from error
+            raise Internal(f"cannot unpack layer {blob.digest} below {self._trees.root}: {error}") from error
         finally:
-            for blob in blobs:
-                del self._unpacking[blob.diff_id]
-            done.set_result(None)
-
-    async def _abandon(self, numbers: Iterable[int]) -> None:
-        gone = frozenset(numbers)
-        await self._rows.forget(gone)
-        await self._drop(gone)
+            del self._coming[blob.diff_id]
+            coming.ended.set_result(None)
 
     async def _drop(self, numbers: Iterable[int]) -> None:
         try:
@@ -109,3 +129,17 @@ class LayerPool:
         if layer is None:
             raise Internal(f"layer {diff_id} has vanished while it was claimed")
         return layer
+
+
+class Coming:
+    """A layer on its way: how many bytes have come, and when that is over, one way or the other."""
+
+    def __init__(self, received: Callable[[int], None]) -> None:
+        self.position = 0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._received = received
+
+    def moved(self, position: int) -> None:
+        """So many bytes have come by now."""
+        self._received(position - self.position)
+        self.position = position

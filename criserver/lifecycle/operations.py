@@ -33,14 +33,17 @@ class Operations:
         """
         task = self._running.get(key)
         if task is None:
-            task = self._tasks.spawn(start(), name=str(key), quiet=True, endless=endless)
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
+            task = self._start(key, start, quiet=True, endless=endless)
         try:
             return cast(T, await asyncio.shield(task))
         except asyncio.CancelledError:
             task.add_done_callback(_tell)
             raise
+
+    def begin(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Start an operation that nobody waits for, unless one under `key` runs; its failure is logged."""
+        if key not in self._running:
+            self._start(key, start, quiet=False)
 
     async def settled(self, *prefix: Hashable) -> None:
         """Wait until no operation whose key begins with `prefix` is in flight, however those that are may end."""
@@ -50,6 +53,13 @@ class Operations:
     def running(self, key: Hashable) -> bool:
         """Whether an operation under `key` is in flight."""
         return key in self._running
+
+    def _start(
+        self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]], *, quiet: bool, endless: bool = False
+    ) -> asyncio.Task[T]:
+        task = self._running[key] = self._tasks.spawn(start(), name=str(key), quiet=quiet, endless=endless)
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+        return task
 
 
 def _tell(task: asyncio.Task[Any]) -> None:

@@ -59,3 +59,13 @@ async def together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, S]
         if isinstance(result, BaseException):
             raise result
     return cast(tuple[T, S], tuple(results))
+
+
+async def all_together(*works: Coroutine[Any, Any, None]) -> None:
+    """Until all have ended. The first failure ends the others, and is raised when they are gone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from criserver.model.image import Layer
@@ -14,12 +14,17 @@ class Layers(Protocol):
 
     root: str
 
-    async def unpack(self, blobs: Mapping[int, LayerBlob]) -> tuple[Layer, ...]:
-        """Unpack each blob and put its tree under its number; all of them or, after an error, none.
+    async def unpack(self, number: int, blob: LayerBlob, moved: Callable[[int], None]) -> Layer:
+        """Fetch and unpack the blob, and put its tree under its number, or leave nothing; not flushed to disk yet.
 
-        DataLoss when digests do not match or a stream is damaged, InvalidArgument for an archive that no layer may
-        be, ResourceExhausted when the disk or a bound is full.
+        `moved` hears now and then how many bytes of the blob have come. Errors are the blob's own; DataLoss when
+        digests do not match or a stream is damaged, InvalidArgument for an archive that no layer may be,
+        ResourceExhausted when the disk or a bound is full, DeadlineExceeded when no byte comes for too long.
         """
+        ...
+
+    async def flush(self) -> None:
+        """Write every tree that stands to disk. OSError when that fails."""
         ...
 
     async def remove(self, numbers: frozenset[int]) -> None:

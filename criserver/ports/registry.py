@@ -1,8 +1,8 @@
-"""Where images come from: a registry, or an archive file. Both end in the same place, blobs in a private directory."""
+"""Where images come from: a registry, or an archive file. Both tell what an image is before they fetch its layers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,20 +11,44 @@ from criserver.model.image import Credentials, ImageDefaults
 from criserver.model.reference import Reference
 
 
+class BlobStream(Protocol):
+    """The bytes of a blob on their way."""
+
+    @property
+    def fd(self) -> int:
+        """The descriptor that they come from, a file or a pipe; the stream's own."""
+        ...
+
+    def silent(self) -> bool:
+        """Whether nothing is there to be read now."""
+        ...
+
+    async def finish(self) -> None:
+        """Wait until everything has been sent; an error tells why something will be missing. Then the pipe ends.
+
+        For when everything has been read, or when nothing comes any more.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LayerBlob:
-    """A layer as it was fetched: a file with `digest` that unpacks to a tar with `diff_id`."""
+    """A layer that can be had: `size` bytes with `digest` that unpack to a tar with `diff_id`.
 
-    path: str
+    `open` begins to fetch it. Its errors, and those of the stream, are as in `Registry.open`.
+    """
+
     digest: str
     diff_id: str
+    size: int
+    open: Callable[[], AbstractAsyncContextManager[BlobStream]]
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedImage:
-    """An image in a private directory. `id` is the config's digest; digests of documents are checked, layers' are not.
+    """What an image is. `id` is the config's digest; digests of documents are checked, layers' are not.
 
-    `manifest` is the one of this platform.
+    `manifest` is the one of this platform. Layers can be had as long as the context lasts that it came from.
     """
 
     id: str
@@ -49,15 +73,17 @@ class Remote(Protocol):
         ...
 
     async def fetch(self) -> FetchedImage:
-        """Bring the image of this platform here. Errors as in `Registry.open`."""
+        """The image of this platform, without its layers. Errors as in `Registry.open`."""
         ...
 
 
 class Registry(Protocol):
     """Registries as the node reaches them: mirrors, blocks and signature policy included."""
 
-    def open(self, reference: Reference, credentials: Credentials | None) -> AbstractAsyncContextManager[Remote]:
-        """Resolve `reference`; what is fetched lives as long as the context.
+    def open(
+        self, reference: Reference, credentials: Credentials | None, *, new: bool = False
+    ) -> AbstractAsyncContextManager[Remote]:
+        """Resolve `reference`; what is fetched lives as long as the context. `new`: it will have to be fetched.
 
         Unauthenticated, PermissionDenied, NotFound, Unavailable, DataLoss, ResourceExhausted and InvalidArgument carry
         the registry's own words.

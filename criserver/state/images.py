@@ -30,8 +30,11 @@ class _Rows:
 class ImageRepository:
     """Images of this node, on the layers in `layers`. Every change is one commit."""
 
-    def __init__(self, database: Database, additional: Sequence[AdditionalStore] = ()) -> None:
-        """Load every row; those that do not decode are in `damaged`, with the reason, for `remove` to take away."""
+    def __init__(self, database: Database, additional: Sequence[AdditionalStore] = (), boot: str = "") -> None:
+        """Load every row. Those that do not decode are in `damaged`, with the reason, for `remove` to take away.
+
+        `boot` is as in LayerRepository.
+        """
         self._database = database
         # The first store that has an image or a name counts.
         stores = tuple(reversed(additional))
@@ -39,7 +42,7 @@ class ImageRepository:
         self._more_names = {name: key for store in stores for name, key in store.references.items()}
         self._more_configs = {key: config for store in stores for key, config in store.configs.items()}
         self._rows = _Rows()
-        self.layers = LayerRepository(database)
+        self.layers = LayerRepository(database, boot)
         self.damaged: dict[str, str] = {}
         for image_id, record in database.read("SELECT id, record FROM images"):
             stack = database.read("SELECT layer FROM image_layers WHERE image_id = ? ORDER BY position", (image_id,))

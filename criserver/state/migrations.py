@@ -76,4 +76,9 @@ TRACES = (
     "CREATE INDEX traces_sandbox ON traces (sandbox_id)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES, LAYER_RECORDS, TRACES)
+LAYER_BOOTS = (
+    # The boot in which the layer's tree was made, until it has been flushed to disk.
+    "ALTER TABLE layers ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES, LAYER_RECORDS, TRACES, LAYER_BOOTS)

@@ -101,9 +101,9 @@ async def build(live: Live, tasks: Tasks) -> Server:
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
-    images, image_check = image_half(live, database, operations)
     observing = Observing(config, database, tasks)
     metrics, traces = observing.metrics, observing.traces
+    images, image_check = image_half(live, database, operations, metrics)
     cgroups = open_cgroups(config.runtime.cgroup_driver)
     monitors = await running_monitors(config, cgroups)
     powers = await build_powers(config, cgroups, monitors, images, metrics)

@@ -6,15 +6,20 @@ import logging
 from collections.abc import Sequence
 
 from criserver.config.live import Live
+from criserver.config.schema import ImageConfig
 from criserver.drivers.archive import ImageArchives
-from criserver.drivers.layers import LayerDirectory
+from criserver.drivers.layers import LayerDirectory, LayerLimits
 from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.unpacker import Unpacker
 from criserver.drivers.workspace import Workspaces
 from criserver.errors import FailedPrecondition
+from criserver.kernel.proc import boot_id
 from criserver.lifecycle.image_check import ImageCheck
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
+from criserver.lifecycle.pulls import Sources
+from criserver.observe.metrics import Metrics
 from criserver.state.additional import AdditionalStore, read_store
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
@@ -36,20 +41,26 @@ def additional_stores(paths: Sequence[str]) -> tuple[AdditionalStore, ...]:
     return tuple(stores)
 
 
-def image_half(live: Live, database: Database, operations: Operations) -> tuple[ImageService, ImageCheck]:
+def image_half(
+    live: Live, database: Database, operations: Operations, metrics: Metrics
+) -> tuple[ImageService, ImageCheck]:
     """Build the image service, and what checks its store."""
     config = live.current
-    skopeo = Skopeo(SkopeoSettings(config.image.skopeo, config.image.registries_conf, config.image.policy))
     workspaces = Workspaces(config.store)
     stores = additional_stores(config.image.additional_stores)
-    repository = ImageRepository(database, stores)
-    layers = LayerDirectory(config.store, additional=[store.path for store in stores])
-    service = ImageService(
-        repository,
-        SkopeoRegistry(skopeo, workspaces, config.image.auth_file),
-        ImageArchives(skopeo, workspaces),
-        layers,
-        operations,
-        pinned=lambda: live.current.image.pinned,
-    )
+    repository = ImageRepository(database, stores, boot_id())
+    limits = LayerLimits(stalled=config.image.pull_progress_timeout)
+    layers = LayerDirectory(config.store, Unpacker(), limits, [store.path for store in stores])
+    sources = _sources(workspaces, config.image, metrics)
+    service = ImageService(repository, sources, layers, operations, pinned=lambda: live.current.image.pinned)
     return service, ImageCheck(service, repository, layers, workspaces)
+
+
+def _sources(workspaces: Workspaces, section: ImageConfig, metrics: Metrics) -> Sources:
+    skopeo = Skopeo(SkopeoSettings(section.skopeo, section.registries_conf, section.policy))
+    return Sources(
+        SkopeoRegistry(skopeo, workspaces, section.auth_file),
+        ImageArchives(skopeo, workspaces),
+        section.max_concurrent_pulls,
+        metrics.pulls,
+    )

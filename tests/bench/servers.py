@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +77,17 @@ def containerd() -> str | None:
 
 
 @contextmanager
-def criserver(base: Path, module: Sequence[str] = ("-m", "criserver")) -> Iterator[Server]:
-    """This project's server; `module` is what Python runs."""
+def criserver(
+    base: Path, module: Sequence[str] = ("-m", "criserver"), image: Mapping[str, object] | None = None
+) -> Iterator[Server]:
+    """This project's server; `module` is what Python runs, `image` its configuration of that name."""
     config = {
         "listen": f"unix://{base}/cri.sock",
         "root": f"{base}/root",
         "state": f"{base}/state",
         "network": {"conf_dir": str(_network(base, bridge(base)))},
         "log_level": "warning",
+        "image": dict(image or {}),
     }
     (base / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
     command = [sys.executable, *module, "serve", "--config", str(base / "config.yaml")]

@@ -6,14 +6,14 @@ The same behaviour of the real ones is tested in tests/root/drivers (test_regist
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from criserver.errors import NotFound
 from criserver.model.image import Credentials, ImageDefaults, Layer
 from criserver.model.reference import Reference
-from criserver.ports.registry import FetchedImage, LayerBlob
+from criserver.ports.registry import BlobStream, FetchedImage, LayerBlob
 
 
 def digest(letter: str) -> str:
@@ -23,8 +23,15 @@ def digest(letter: str) -> str:
 
 def fetched(image: str, *layers: str) -> FetchedImage:
     """An image by its letter, on layers by theirs."""
-    blobs = tuple(LayerBlob(f"/blob/{letter}", digest(letter), digest(letter)) for letter in layers)
+    blobs = tuple(LayerBlob(digest(letter), digest(letter), 10, _no_blob) for letter in layers)
     return FetchedImage(digest(image), b"", b"{}", ImageDefaults(), blobs)
+
+
+@asynccontextmanager
+async def _no_blob() -> AsyncIterator[BlobStream]:
+    """Fake trees read no blobs."""
+    raise NotFound("blob")
+    yield
 
 
 @dataclass
@@ -36,14 +43,18 @@ class FakeRegistry:
     cleared: bool = False
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     credentials: list[Credentials | None] = field(default_factory=list)
+    new: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.hold.set()
 
     @asynccontextmanager
-    async def open(self, reference: Reference, credentials: Credentials | None) -> AsyncIterator[FakeRemote]:
+    async def open(
+        self, reference: Reference, credentials: Credentials | None, *, new: bool = False
+    ) -> AsyncIterator[FakeRemote]:
         """Resolve."""
         self.credentials.append(credentials)
+        self.new.append(new)
         if str(reference) not in self.images:
             raise NotFound(f"{reference}: manifest unknown")
         yield FakeRemote(self, *self.images[str(reference)])
@@ -81,6 +92,9 @@ class FakeLayers:
     trees: dict[int, str] = field(default_factory=dict)
     unpacked: list[str] = field(default_factory=list)
     bad: dict[str, Exception] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)
+    flushes: int = 0
+    disk: OSError | None = None
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     strays: frozenset[str] = frozenset()
     altered: dict[int, str] = field(default_factory=dict)
@@ -88,15 +102,24 @@ class FakeLayers:
     def __post_init__(self) -> None:
         self.hold.set()
 
-    async def unpack(self, blobs: Mapping[int, LayerBlob]) -> tuple[Layer, ...]:
-        """All or none."""
+    async def unpack(self, number: int, blob: LayerBlob, moved: Callable[[int], None]) -> Layer:
+        """Half of it before waiting."""
+        moved(blob.size // 2)
         await self.hold.wait()
-        for blob in blobs.values():
-            self.unpacked.append(blob.diff_id)
-            if blob.diff_id in self.bad:
-                raise self.bad.pop(blob.diff_id)
-        self.trees |= {number: blob.diff_id for number, blob in blobs.items()}
-        return tuple(Layer(number, blob.diff_id, 100, 3) for number, blob in blobs.items())
+        if blob.diff_id in self.slow:
+            await asyncio.Event().wait()
+        self.unpacked.append(blob.diff_id)
+        if blob.diff_id in self.bad:
+            raise self.bad.pop(blob.diff_id)
+        moved(blob.size)
+        self.trees[number] = blob.diff_id
+        return Layer(number, blob.diff_id, 100, 3)
+
+    async def flush(self) -> None:
+        """Count, or fail as a disk does."""
+        if self.disk:
+            raise self.disk
+        self.flushes += 1
 
     async def remove(self, numbers: frozenset[int]) -> None:
         """Idempotent."""

@@ -12,9 +12,11 @@ from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory, LayerLimits
 from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.unpacker import Unpacker
 from criserver.drivers.workspace import Workspaces
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
+from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
@@ -65,20 +67,20 @@ async def node(
     os.makedirs(root, exist_ok=True)
     database = Database(str(root / "criserver.db"))
     try:
-        repository = ImageRepository(database)
+        repository = ImageRepository(database, boot="this boot")
         skopeo = Skopeo(SkopeoSettings(registries_conf=str(registries_conf), policy=str(policy)))
         workspaces = Workspaces(str(root))
-        tasks = Tasks()
+        tasks, unpacker = Tasks(), Unpacker()
         images = ImageService(
             repository,
-            SkopeoRegistry(skopeo, workspaces, str(auth_file)),
-            ImageArchives(skopeo, workspaces),
-            LayerDirectory(str(root), limits),
+            Sources(SkopeoRegistry(skopeo, workspaces, str(auth_file)), ImageArchives(skopeo, workspaces)),
+            LayerDirectory(str(root), unpacker, limits),
             Operations(tasks),
             pinned=lambda: tuple(pinned),
         )
         await images.recover(())
         yield Node(root, images, repository, tasks)
         await tasks.drain(60)
+        await unpacker.close()
     finally:
         database.close()

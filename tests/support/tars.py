@@ -7,7 +7,7 @@ import tarfile
 
 from criserver.drivers.unpack import tar
 from criserver.drivers.unpack.entry import Entry
-from criserver.drivers.unpack.source import Source
+from criserver.drivers.unpack.source import Blob, Source
 from tests.support import images
 
 END = bytes(1024)
@@ -21,7 +21,7 @@ class Bytes(Source):
         self.fd = os.memfd_create("tar")
         os.write(self.fd, data)
         os.lseek(self.fd, 0, os.SEEK_SET)
-        super().__init__(self.fd, images.digest(data), images.digest(data), 1 << 40)
+        super().__init__(Blob(self.fd, images.digest(data), len(data)), images.digest(data), 1 << 40)
 
 
 def read(data: bytes, limit: int = 100_000) -> list[tuple[Entry, bytes]]:

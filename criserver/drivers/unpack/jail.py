@@ -29,7 +29,6 @@ DESCRIPTORS = 64
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.unshare.argtypes = (ctypes.c_int,)
 _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
-_libc.syncfs.argtypes = (ctypes.c_int,)
 
 
 class _CapHeader(ctypes.Structure):
@@ -71,18 +70,6 @@ def enter(directory: str, file_limit: int) -> None:
 def prctl(option: int, argument: int) -> None:
     """prctl(2) with one argument."""
     _check("prctl", _libc.prctl(option, argument, 0, 0, 0))
-
-
-def syncfs(path: str) -> None:
-    """Write to disk what the file system of `path` still has in memory (syncfs(2)); write errors come out here.
-
-    Not part of the jail, but this is where the C library's calls are.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _check("syncfs", _libc.syncfs(fd))
-    finally:
-        os.close(fd)
 
 
 def _keep_capabilities(mask: int) -> None:

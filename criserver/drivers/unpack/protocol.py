@@ -1,14 +1,21 @@
-"""What the server and the helper say to each other: one JSON request on stdin, one JSON answer on stdout.
+"""What the server and the helper say to each other, in packets of a socket (unix(7), SOCK_SEQPACKET).
 
-Request: {"layers": [{"blob": path, "target": path, "digest": d, "diff_id": d}], "parallel": n,
-"entries": n, "bytes": n}, the last two bounds of each layer.
-Answer: a list with one object per layer, in order, {"size": bytes, "inodes": n, "record": text}; or one object alone,
-{"error": CODE, "message": text}, for the first layer that failed. CODE is a gRPC status name (criserver.errors.Code).
-A layer without "blob" stands already: it is only looked at, an error of one is no reason to leave the others, and each
-has its answer.
+A request is a JSON object. {"id": n, "target": path, "digest": d, "diff_id": d, "size": n, "slot": n, "entries": n,
+"bytes": n} comes with the descriptor of a blob of `size` bytes, a file or a pipe, to be unpacked into the directory
+`target`; `entries` and `bytes` bound what it may hold. While that goes on, the number of bytes read so far stands in
+the counters' file, 8 bytes in the machine's order at `slot` × 8. Without a descriptor, {"id": n, "target": path,
+"slot": n} looks at a layer that stands already. {"cancel": n} ends what `n` began.
+An answer is the id in decimal, a blank, and a JSON object: {"size": bytes, "inodes": n, "record": text} of the tree, or
+{"error": CODE, "message": text}. CODE is a gRPC status name (criserver.errors.Code). Answers come as layers end.
 """
 
 from __future__ import annotations
+
+PACKET = 1 << 16
+"""Longest request or answer, in bytes."""
+COUNTER = 8
+"""Bytes of a counter."""
+DATA_LOSS = "DATA_LOSS"
 
 
 class Refused(Exception):
@@ -21,7 +28,7 @@ class Refused(Exception):
 
 def damaged(message: str) -> Refused:
     """The bytes are not what they should be."""
-    return Refused("DATA_LOSS", message)
+    return Refused(DATA_LOSS, message)
 
 
 def hostile(message: str) -> Refused:

@@ -1,5 +1,7 @@
 """A layer blob as a stream of tar bytes: read, decompressed and hashed in one pass, with bounded memory.
 
+The blob comes from a file or, while it is still being fetched, from a pipe.
+
 Gzip (any number of members, RFC 1952), zstd (any number of frames, RFC 8878) and uncompressed blobs are told apart by
 their first bytes, since media types lie. The blob's digest and the digest of the tar are both checked at the end; a
 stream that ends early or does not decode is damage, never a wait.
@@ -25,20 +27,54 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-def prepare(fd: int) -> None:
-    """Load what decoding blob `fd` needs, while there is still a file system to load it from."""
-    if os.pread(fd, len(ZSTD_MAGIC), 0) == ZSTD_MAGIC:
-        import zstandard  # noqa: F401, PLC0415
+class Blob:
+    """The bytes of a blob as they come, counted and hashed."""
+
+    def __init__(self, fd: int, digest: str, size: int, count: Callable[[int], None] | None = None) -> None:
+        """Read the head of the blob in `fd`, which must have `digest` and `size` bytes; `count` hears how many came.
+
+        This is also where what decoding needs is loaded, while there is still a file system to load it from.
+        """
+        self._fd = fd
+        self._expected, self._size = digest, size
+        self._hash = hashlib.new(digest.partition(":")[0])
+        self._position = 0
+        self._count = count or _nobody
+        self._head = b""
+        while len(self._head) < len(ZSTD_MAGIC) and (data := self._next()):
+            self._head += data
+        if self._head.startswith(ZSTD_MAGIC):
+            import zstandard  # noqa: F401, PLC0415
+
+    def read(self) -> bytes:
+        """Some bytes, none at the end. Refused when that comes too early."""
+        data, self._head = self._head, b""
+        if not data and not (data := self._next()) and self._position < self._size:
+            raise damaged(f"blob ends after {self._position} of {self._size} bytes: it is truncated")
+        return data
+
+    def finish(self) -> None:
+        """Read the rest and check the digest."""
+        while self.read():
+            pass
+        _check("blob", self._hash, self._expected)
+
+    def _next(self) -> bytes:
+        data = os.read(self._fd, min(READ, self._size - self._position))
+        self._hash.update(data)
+        self._position += len(data)
+        self._count(self._position)
+        return data
 
 
 class Source:
     """The uncompressed bytes of a blob, taken from the front."""
 
-    def __init__(self, fd: int, digest: str, diff_id: str, limit: int) -> None:
-        """Read blob `fd`, which must have `digest` and unpack to a tar of `diff_id` and at most `limit` bytes."""
-        self._fd = fd
-        self._expected = {"blob": digest, "uncompressed layer": diff_id}
-        self._hashes = {what: hashlib.new(value.partition(":")[0]) for what, value in self._expected.items()}
+    def __init__(self, blob: Blob, diff_id: str, limit: int) -> None:
+        """Read `blob`, which must unpack to a tar of `diff_id` and at most `limit` bytes."""
+        self._blob = blob
+        self._expected = diff_id
+        self._hash = hashlib.new(diff_id.partition(":")[0])
         self._left = self._limit = limit
         self._buffer = b""
         self._position = 0
@@ -73,10 +109,8 @@ class Source:
         """Read the rest, padding that tar leaves, and check both digests."""
         for _ in self._chunks:
             pass
-        for what, expected in self._expected.items():
-            actual = f"{expected.partition(':')[0]}:{self._hashes[what].hexdigest()}"
-            if actual != expected:
-                raise damaged(f"{what} has digest {actual}, expected {expected}")
+        self._blob.finish()
+        _check("uncompressed layer", self._hash, self._expected)
 
     def _fill(self, count: int) -> None:
         parts = [self._buffer[self._position :]]
@@ -91,19 +125,23 @@ class Source:
         self._position = 0
 
     def _decompressed(self) -> Iterator[bytes]:
-        digest = self._hashes["uncompressed layer"]
-        first = self._read()
-        for chunk in _decoder(first)(first, self._read):
-            digest.update(chunk)
+        first = self._blob.read()
+        for chunk in _decoder(first)(first, self._blob.read):
+            self._hash.update(chunk)
             self._left -= len(chunk)
             if self._left < 0:
                 raise exhausted(f"layer unpacks to more than {self._limit} bytes")
             yield chunk
 
-    def _read(self) -> bytes:
-        data = os.read(self._fd, READ)
-        self._hashes["blob"].update(data)
-        return data
+
+def _check(what: str, hashed: hashlib._Hash, expected: str) -> None:
+    actual = f"{expected.partition(':')[0]}:{hashed.hexdigest()}"
+    if actual != expected:
+        raise damaged(f"{what} has digest {actual}, expected {expected}")
+
+
+def _nobody(_position: int) -> None:
+    """Who does not count."""
 
 
 Read = Callable[[], bytes]
@@ -139,7 +177,7 @@ def _gzip(data: bytes, read: Read) -> Iterator[bytes]:
 
 
 def _zstd(data: bytes, read: Read) -> Iterator[bytes]:
-    import zstandard  # noqa: PLC0415 - the import budget: most layers are gzip; `prepare` has loaded it by now
+    import zstandard  # noqa: PLC0415 - the import budget: most layers are gzip; `Blob` has loaded it by now
 
     context = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG)
     file = cast("IO[bytes]", _File(data, read))

@@ -6,11 +6,15 @@ import io
 import os
 import stat
 import tarfile
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from criserver.drivers.blob_file import open_file
 from criserver.drivers.layers import LayerDirectory, LayerLimits
+from criserver.drivers.unpacker import Unpacker
 from criserver.errors import CriError, DataLoss, InvalidArgument, ResourceExhausted
 from criserver.model.image import Layer
 from criserver.ports.registry import LayerBlob
@@ -30,15 +34,26 @@ CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_ne
 
 
 @pytest.fixture
-def layers(tmp_path: Path) -> LayerDirectory:
-    return LayerDirectory(str(tmp_path), LayerLimits(entries=5000, size=64 << 20, seconds=60))
+async def unpacker() -> AsyncIterator[Unpacker]:
+    made = Unpacker()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def layers(tmp_path: Path, unpacker: Unpacker) -> LayerDirectory:
+    return LayerDirectory(str(tmp_path), unpacker, LayerLimits(entries=5000, size=64 << 20, seconds=60))
+
+
+def blob_file(path: Path, diff_id: str) -> LayerBlob:
+    """A blob that lies at `path`."""
+    return LayerBlob(digest(path.read_bytes()), diff_id, path.stat().st_size, partial(open_file, str(path)))
 
 
 async def unpack(layers: LayerDirectory, data: bytes, how: str = "gzip") -> tuple[Layer, Path]:
     path = Path(layers.root).parent / "blob"
     path.write_bytes(compress(data, how))
-    blob = LayerBlob(str(path), digest(path.read_bytes()), digest(data))
-    (layer,) = await layers.unpack({1: blob})
+    layer = await layers.unpack(1, blob_file(path, digest(data)), lambda _: None)
     return layer, Path(layers.path(1))
 
 
@@ -263,7 +278,7 @@ async def test_garbage(layers: LayerDirectory) -> None:
         path = Path(layers.root).parent / "blob"
         path.write_bytes(data)
         with pytest.raises(DataLoss):
-            await layers.unpack({1: LayerBlob(str(path), digest(data), digest(b""))})
+            await layers.unpack(1, blob_file(path, digest(b"")), lambda _: None)
     assert os.listdir(layers.root) == []
 
 
@@ -279,8 +294,8 @@ async def test_parents_that_are_files(layers: LayerDirectory) -> None:
         await unpack(layers, tar({"loop": symlink("loop"), "loop/b": file("y")}))
 
 
-async def test_a_helper_that_is_too_slow_is_killed(tmp_path: Path) -> None:
-    slow = LayerDirectory(str(tmp_path), LayerLimits(seconds=0.001))
+async def test_a_layer_that_takes_too_long_is_ended(tmp_path: Path, unpacker: Unpacker) -> None:
+    slow = LayerDirectory(str(tmp_path), unpacker, LayerLimits(seconds=0.001))
     with pytest.raises(CriError, match="did not end within"):
         await unpack(slow, tar({"a": file("x" * 1000)}))
     assert os.listdir(slow.root) == []
@@ -308,7 +323,7 @@ async def test_looking_at_many_layers_changes_none(layers: LayerDirectory, tmp_p
     for number in range(1, 6):
         data = tar({f"file-{number}-{n}": file("x") for n in range(number)})
         (tmp_path / "blob").write_bytes(data)
-        made += await layers.unpack({number: LayerBlob(str(tmp_path / "blob"), digest(data), digest(data))})
+        made.append(await layers.unpack(number, blob_file(tmp_path / "blob", digest(data)), lambda _: None))
     (Path(layers.path(3)) / "more").touch()
     assert await layers.examine(made) == {3: "it has 5 files, 4 were unpacked"}
     assert await layers.examine(made[::-1]) == {3: "it has 5 files, 4 were unpacked"}

@@ -13,17 +13,21 @@ from criserver.api.admin import admin, call
 from criserver.api.admin_images import ImageAdmin
 from criserver.errors import NotFound
 from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.pull_progress import Progress
 from criserver.model.image import Image, ImageDefaults
 from tests.support.grpc_server import serving
 
 
 class Loader:
-    """The one method of the image service that is called."""
+    """What is called of the image service."""
 
     async def load(self, path: str) -> tuple[Image, ...]:
         if path != "/there":
             raise NotFound(f"archive {path} does not exist")
         return (Image("sha256:1", ("a:1",), ("a@sha256:f",), 1, (), ImageDefaults()),)
+
+    def pulling(self) -> tuple[Progress, ...]:
+        return (Progress("a:1", "unpack", 1.5, 10, 30, 1, 2),)
 
 
 async def ask(directory: Path, call: Any) -> Any:
@@ -40,6 +44,11 @@ async def ask(directory: Path, call: Any) -> Any:
 async def test_load(tmp_path: Path) -> None:
     loaded = await ask(tmp_path, lambda channel: call(channel, "Load", {"path": "/there"}))
     assert loaded == {"images": [{"id": "sha256:1", "names": ["a:1", "a@sha256:f"]}]}
+
+
+async def test_pulls(tmp_path: Path) -> None:
+    (pull,) = (await ask(tmp_path, lambda channel: call(channel, "Pulls", {})))["pulls"]
+    assert (pull["image"], pull["stage"], pull["seconds"], pull["total_bytes"]) == ("a:1", "unpack", 1.5, 30)
 
 
 async def test_errors_come_through(tmp_path: Path) -> None:

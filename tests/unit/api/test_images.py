@@ -17,6 +17,7 @@ from criserver.api.pb.api_pb2_grpc import ImageServiceStub
 from criserver.api.service import service
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
+from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.model.image import Credentials
 from criserver.state.db import Database
@@ -36,7 +37,7 @@ def registry() -> FakeRegistry:
 async def stub(tmp_path: Path, registry: FakeRegistry) -> AsyncIterator[Any]:
     database = Database(str(tmp_path / "test.db"))
     repository = ImageRepository(database)
-    images = ImageService(repository, registry, NoArchives(), FakeLayers(), Operations(Tasks()))
+    images = ImageService(repository, Sources(registry, NoArchives()), FakeLayers(), Operations(Tasks()))
     handler = service(pb.DESCRIPTOR.services_by_name["ImageService"], ImageHandlers(images))
     async with serving(tmp_path, handler) as address, grpc.aio.insecure_channel(address) as channel:
         yield ImageServiceStub(channel)

@@ -9,7 +9,13 @@ import pytest
 
 from criserver.drivers.image_directory import read_image
 from criserver.errors import DataLoss, InvalidArgument
+from criserver.ports.registry import LayerBlob
 from tests.support.images import Document, file, image, index
+
+
+async def content(layer: LayerBlob) -> bytes:
+    async with layer.open() as stream:
+        return os.read(stream.fd, layer.size + 1)
 
 
 def lay_out(directory: Path, document: Document) -> Path:
@@ -19,23 +25,24 @@ def lay_out(directory: Path, document: Document) -> Path:
     return directory
 
 
-def test_an_image(tmp_path: Path) -> None:
+async def test_an_image(tmp_path: Path) -> None:
     document = image({"a": file("a")}, {"b": file("b")}, config={"Cmd": ["x"]}, annotations={"k": "v"})
     fetched = read_image(str(lay_out(tmp_path, document)), "x")
     assert fetched.id in document.blobs
     assert (fetched.defaults.cmd, fetched.annotations) == (("x",), {"k": "v"})
-    assert [Path(layer.path).read_bytes() for layer in fetched.layers] == [
+    assert [await content(layer) for layer in fetched.layers] == [
         document.blobs[layer.digest] for layer in fetched.layers
     ]
+    assert [layer.size for layer in fetched.layers] == [len(document.blobs[layer.digest]) for layer in fetched.layers]
 
 
-def test_newer_skopeos_mark_other_algorithms(tmp_path: Path) -> None:
+async def test_newer_skopeos_mark_other_algorithms(tmp_path: Path) -> None:
     document = image({"a": file("a")})
     lay_out(tmp_path, document)
     (layer,) = [name for name in document.blobs if not document.blobs[name].startswith(b"{")]
     hexadecimal = layer.partition(":")[2]
     (tmp_path / hexadecimal).rename(tmp_path / f"sha256-{hexadecimal}")
-    assert Path(read_image(str(tmp_path), "x").layers[0].path).name == f"sha256-{hexadecimal}"
+    assert await content(read_image(str(tmp_path), "x").layers[0]) == document.blobs[layer]
 
 
 def test_missing_and_damaged_parts(tmp_path: Path) -> None:

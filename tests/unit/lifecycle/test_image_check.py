@@ -11,6 +11,7 @@ from criserver.errors import Unavailable
 from criserver.lifecycle.image_check import ImageCheck
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
+from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.model.findings import Verdict
 from criserver.model.image import ImageRecord
@@ -41,7 +42,8 @@ class House:
         self.database = Database(str(path / "test.db"))
         self.registry, self.trees, self.workspaces = FakeRegistry(), FakeLayers(), FakeWorkspaces()
         self.repository = ImageRepository(self.database)
-        self.service = ImageService(self.repository, self.registry, NoArchives(), self.trees, Operations(Tasks()))
+        sources = Sources(self.registry, NoArchives())
+        self.service = ImageService(self.repository, sources, self.trees, Operations(Tasks()))
         self.check = ImageCheck(self.service, self.repository, self.trees, self.workspaces)
         self.publish(APP, "1", "b", "c", manifest="e")
         self.publish(TOOL, "2", "b", "d", manifest="f")

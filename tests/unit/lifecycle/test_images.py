@@ -11,6 +11,7 @@ import pytest
 from criserver.errors import FailedPrecondition, InvalidArgument, NotFound
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
+from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.model.image import Credentials
 from criserver.state.db import Database
@@ -32,8 +33,7 @@ class House:
         operations = Operations(Tasks())
         return ImageService(
             repository,
-            self.registry,
-            NoArchives(),
+            Sources(self.registry, NoArchives()),
             self.trees,
             operations,
             pinned=lambda: tuple(pinned),

@@ -17,10 +17,11 @@ from tests.support.image_fakes import FakeLayers, digest, fetched
 
 
 class House:
-    def __init__(self, database: Database) -> None:
-        self.images = ImageRepository(database)
+    def __init__(self, database: Database, boot: str = "boot") -> None:
+        self.images = ImageRepository(database, boot=boot)
         self.trees = FakeLayers()
-        self.pool = LayerPool(self.images, self.trees)
+        self.received: list[int] = []
+        self.pool = LayerPool(self.images, self.trees, self.received.append)
 
     async def bring(self, image: str, *letters: str) -> tuple[int, ...]:
         """As a pull does: layers held until the image row stands on them."""
@@ -114,3 +115,48 @@ async def test_recovery_brings_rows_and_trees_to_agree(house: House) -> None:
     del house.trees.trees[lost]
     assert await house.pool.recover() == {lost}
     assert house.trees.trees == {kept: digest("c")}
+
+
+async def test_trees_are_flushed_once_and_a_failure_is_told(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    await house.bring("1", "b", "c")
+    house.trees.disk = OSError(5, "Input/output error")
+    await house.pool.flush()
+    assert "a power loss would cost them" in caplog.text
+    house.trees.disk = None
+    await house.pool.flush()
+    await house.pool.flush()
+    assert (house.trees.flushes, house.images.layers.unflushed()) == (1, frozenset())
+
+
+async def test_after_a_power_loss_what_was_not_flushed_is_lost(tmp_path: Path) -> None:
+    database = Database(str(tmp_path / "power.db"))
+    house = House(database, "boot 1")
+    (kept,) = await house.bring("1", "b")
+    await house.pool.flush()
+    (lost,) = await house.bring("2", "c")
+    trees, house = house.trees, House(database, "boot 2")
+    house.trees = trees
+    house.pool = LayerPool(house.images, trees)
+    assert await house.pool.recover() == {lost}
+    assert trees.trees == {kept: digest("b")}
+    database.close()
+
+
+async def test_how_far_a_layer_is(house: House) -> None:
+    (blob,) = fetched("1", "b").layers
+    assert house.pool.position(blob) == 0
+    house.trees.hold.clear()
+    bringing = asyncio.gather(house.bring("1", "b"))
+    await asyncio.sleep(0.05)
+    assert (house.pool.position(blob), sum(house.received)) == (5, 5)
+    house.trees.hold.set()
+    await bringing
+    assert (house.pool.position(blob), sum(house.received)) == (10, 10)
+
+
+async def test_a_failure_ends_the_layers_beside_it(house: House) -> None:
+    house.trees.bad[digest("c")] = DataLoss("truncated")
+    house.trees.slow.add(digest("b"))
+    with pytest.raises(DataLoss):
+        await asyncio.wait_for(house.bring("1", "b", "c"), 5)
+    assert (house.trees.trees, house.pool.position(fetched("1", "b").layers[0])) == ({}, 0)

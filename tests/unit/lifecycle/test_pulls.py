@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest
 
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
-from criserver.lifecycle.pulls import Pulls
+from criserver.lifecycle.pulls import Pulls, Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.ports.registry import FetchedImage
 from criserver.state.db import Database
@@ -49,7 +50,7 @@ def pulls(tmp_path: Path, registry: FakeRegistry) -> Iterator[Pulls]:
     database = Database(str(tmp_path / "test.db"))
     repository = ImageRepository(database)
     pool = LayerPool(repository, FakeLayers())
-    yield Pulls(repository, registry, TwoArchived(), pool, Operations(Tasks()), lambda: 7)
+    yield Pulls(repository, Sources(registry, TwoArchived(), 2), pool, Operations(Tasks()), lambda: 7)
     database.close()
 
 
@@ -79,3 +80,19 @@ async def test_an_archive_may_hold_several_images_and_names(pulls: Pulls) -> Non
     assert first.repo_tags == (APP, "docker.io/library/busybox:latest")
     assert (second.id, second.repo_tags, second.repo_digests) == (digest("2"), (), ())
     assert first.layers[0] == second.layers[0]
+
+
+async def test_only_so_many_run_at_a_time_and_all_are_listed(pulls: Pulls, registry: FakeRegistry) -> None:
+    names = [f"a.example/app:{number}" for number in range(5)]
+    registry.images = {name: (digest("f"), fetched("1", "b")) for name in names}
+    registry.hold.clear()
+    running = asyncio.gather(*(pulls.pull(name, None) for name in names))
+    await asyncio.sleep(0.05)
+    assert sorted(each.stage for each in pulls.running) == ["fetch", "fetch", "waiting", "waiting", "waiting"]
+    assert {each.image for each in pulls.running} == set(names)
+    registry.hold.set()
+    await running
+    assert list(pulls.running) == []
+    assert registry.new == [True] * 5
+    await pulls.pull(names[0], None)
+    assert registry.new[-1] is False

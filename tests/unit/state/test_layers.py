@@ -59,3 +59,24 @@ async def test_a_layer_that_an_image_stands_on_cannot_be_forgotten(database: Dat
     with pytest.raises(sqlite3.IntegrityError):
         await images.layers.forget([layer.number])
     assert images.layers.find(DIFF) == layer
+
+
+async def test_until_it_is_flushed_a_layer_belongs_to_its_boot(database: Database) -> None:
+    layers = LayerRepository(database, "boot 1")
+    number = await layers.reserve(DIFF)
+    await layers.ready(Layer(number, DIFF, 10, 2))
+    assert layers.unflushed() == {number}
+    again = LayerRepository(database, "boot 1")
+    assert (again.unflushed(), again.lost) == (frozenset([number]), frozenset())
+    after_power_loss = LayerRepository(database, "boot 2")
+    assert (after_power_loss.unflushed(), after_power_loss.lost) == (frozenset(), frozenset([number]))
+    await again.flushed([number])
+    assert (again.unflushed(), LayerRepository(database, "boot 2").lost) == (frozenset(), frozenset())
+
+
+async def test_what_is_forgotten_needs_no_flush(database: Database) -> None:
+    layers = LayerRepository(database, "boot 1")
+    number = await layers.reserve(DIFF)
+    await layers.ready(Layer(number, DIFF, 10, 2))
+    await layers.forget([number])
+    assert layers.unflushed() == frozenset()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from criserver.drivers.unpack import tree
 from criserver.drivers.unpack.protocol import Refused
-from criserver.drivers.unpack.source import Source
+from criserver.drivers.unpack.source import Blob, Source
 from criserver.drivers.unpack.usage import Usage
 from tests.support import images
 from tests.support.images import Node, file, tar
@@ -41,7 +41,7 @@ def fill(path: Path, data: bytes) -> Usage:
         os.lseek(fd, 0, os.SEEK_SET)
         path.mkdir()
         with inside(path):
-            return tree.fill(Source(fd, images.digest(data), images.digest(data), 1 << 40), 100_000)
+            return tree.fill(Source(Blob(fd, images.digest(data), len(data)), images.digest(data), 1 << 40), 100_000)
     finally:
         os.close(fd)
 

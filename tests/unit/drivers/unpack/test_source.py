@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import zstandard
 
 from criserver.drivers.unpack.protocol import Refused
-from criserver.drivers.unpack.source import CHUNK, Source, prepare
+from criserver.drivers.unpack.source import CHUNK, Blob, Source
 from tests.support.images import compress, digest
 
 DATA = os.urandom(50_000) + bytes(3 << 20) + os.urandom(50_000)
@@ -23,9 +24,8 @@ def opened(tmp_path: Path) -> Open:
     def open_source(blob: bytes, data: bytes = DATA, limit: int = 1 << 30, **digests: str) -> Source:
         path = tmp_path / "blob"
         path.write_bytes(blob)
-        fd = os.open(path, os.O_RDONLY)
-        prepare(fd)
-        return Source(fd, digests.get("digest", digest(blob)), digests.get("diff_id", digest(data)), limit)
+        opened = Blob(os.open(path, os.O_RDONLY), digests.get("digest", digest(blob)), len(blob))
+        return Source(opened, digests.get("diff_id", digest(data)), limit)
 
     return open_source
 
@@ -99,3 +99,30 @@ def test_pieces_are_bounded_however_dense_the_blob(opened: Open, how: str) -> No
     zeros = bytes(64 << 20)
     source = opened(compress(zeros, how), zeros)
     assert max(len(piece) for piece in source.pieces(len(zeros))) <= CHUNK
+
+
+def test_a_pipe_that_drips_is_read_to_the_size_and_no_further() -> None:
+    blob, counted = compress(DATA, "zstd"), list[int]()
+    reader, writer = os.pipe()
+
+    def drip() -> None:
+        os.write(writer, blob[:2])
+        for start in range(2, len(blob), 10_000):
+            os.write(writer, blob[start : start + 10_000])
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    source = Source(Blob(reader, digest(blob), len(blob), counted.append), digest(DATA), 1 << 30)
+    source.skip(len(DATA))
+    source.finish()  # the pipe is still open: nobody waits for its end
+    thread.join()
+    assert counted == sorted(counted)
+    assert counted[-1] == len(blob)
+
+
+def test_a_blob_that_ends_early_is_damage() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"plain")
+    os.close(writer)
+    with pytest.raises(Refused, match="after 5 of 9 bytes"):
+        Source(Blob(reader, digest(b"plain"), 9), digest(b"plain"), 100).finish()

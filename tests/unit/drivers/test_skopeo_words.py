@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from criserver import errors
-from criserver.drivers.skopeo import explain
+from criserver.drivers.skopeo_words import explain
 
 
 def said(text: str) -> str:

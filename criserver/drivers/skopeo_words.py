@@ -1,0 +1,39 @@
+"""What skopeo says, as errors: it has one exit status for everything, so what happened is in its words.
+
+They are passed on as they are, but for secrets that URLs carry. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+
+from criserver import errors
+
+_FATAL = re.compile(r'level=(?:fatal|error) msg="((?:[^"\\]|\\.)*)"')
+_QUERY = re.compile(r"(https?://[^\s?\"]*)\?[^\s\"]*")
+_USERINFO = re.compile(r"(https?://)[^\s/@\"]*@")
+
+# The first match counts.
+_MEANINGS: tuple[tuple[type[errors.CriError], tuple[str, ...]], ...] = (
+    (errors.ResourceExhausted, ("no space left on device", "disk quota exceeded", "exceeded maximum allowed size")),
+    (errors.InvalidArgument, ("invalid reference format",)),
+    (errors.PermissionDenied, ("rejected by policy", "is blocked in", "signature was required", "image rejected")),
+    (errors.DataLoss, ("digest did not match", "did not match, expected", "does not match", "unexpected eof")),
+    (errors.Unauthenticated, ("unauthorized", "authentication required", "invalid username/password", "401 ")),
+    (errors.PermissionDenied, ("denied", "forbidden", "403 ")),
+    (errors.NotFound, ("manifest unknown", "name unknown", "not known to registry", "no image found", "404 ")),
+    (errors.Unavailable, ("toomanyrequests", "too many requests", "429 ", "pinging container registry", "dial tcp")),
+    (errors.Unavailable, ("x509", "tls:", "timeout", "connection re", "no such host", "eof", "status 5")),
+)
+
+
+def explain(source: str, output: str, returncode: int) -> errors.CriError:
+    """The error that skopeo's output means, in skopeo's words."""
+    words = _FATAL.findall(output)
+    text = words[-1].replace('\\"', '"').replace("\\\\", "\\") if words else output.strip()[-1000:]
+    text = _USERINFO.sub(r"\1", _QUERY.sub(r"\1?…", text))
+    lowered = text.lower()
+    for meaning, signs in _MEANINGS:
+        if any(sign in lowered for sign in signs):
+            return meaning(f"{source}: {text}")
+    return errors.Internal(f"{source}: skopeo ended with status {returncode}: {text or 'no output'}")
