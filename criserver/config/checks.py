@@ -145,6 +145,11 @@ def _defaults(runtime: RuntimeConfig) -> Iterator[tuple[str, str]]:
         "umask": (defaults.umask, [runtime.umask] if runtime.umask else []),
         "timezone": (defaults.zone, [runtime.timezone]),
     }
+    for name, group in runtime.block_io_classes.items():
+        rates = (*group.read_bps, *group.write_bps, *group.read_iops, *group.write_iops)
+        parsed[f"block_io_classes.{name}"] = (defaults.rate, rates)
+        if group.weight and not 10 <= group.weight <= 1000:
+            yield f"runtime.block_io_classes.{name}.weight", f"must be from 10 to 1000, or 0, not {group.weight}"
     for key, (parse, entries) in parsed.items():
         for entry in entries:
             try:

@@ -9,6 +9,7 @@ import os
 import re
 
 _ULIMIT = re.compile(r"(?P<name>[a-z]+)=(?P<soft>-1|[0-9]{1,19})(:(?P<hard>-1|[0-9]{1,19}))?")
+_NUMBER = re.compile("(?P<digits>[1-9][0-9]{0,14})(?P<unit>[KMG]?)")
 _OPTION = re.compile("[a-z]+")
 _LIMITS = (
     *("as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue"),
@@ -46,6 +47,15 @@ def mount(entry: str) -> tuple[str, str, tuple[str, ...]]:
     if not separator or not all(map(_is_clean, (source, destination))) or not all(map(_OPTION.fullmatch, words)):
         raise ValueError("must be SOURCE:DESTINATION or SOURCE:DESTINATION:OPTION,... with absolute paths")
     return source, destination, words
+
+
+def rate(entry: str) -> tuple[str, int]:
+    """DEVICE NUMBER, as in "/dev/sda 10M"."""
+    device, _, number = entry.partition(" ")
+    found = _NUMBER.fullmatch(number)
+    if not _is_clean(device) or not found:
+        raise ValueError("must be DEVICE NUMBER, as in /dev/sda 10M")
+    return device, int(found["digits"]) * 1000 ** " KMG".index(found["unit"] or " ")
 
 
 def umask(entry: str) -> int:

@@ -67,6 +67,11 @@ def _section(kind: type[T], doc: str) -> T:
     return field(default_factory=kind, metadata={"doc": doc})
 
 
+def _docs(section: type) -> str:
+    """The keys of a section that stands in a mapping, which the example cannot comment one by one."""
+    return "; ".join(f"{key.name} ({key.metadata['doc']})" for key in fields(section))
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """One OCI runtime that pods may ask for by name (RuntimeClass.handler)."""
@@ -93,13 +98,19 @@ class Handler:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class BlockIoClass:
+    """What containers of a class may do with block devices; numbers may end in K, M or G, powers of 1000."""
+
+    weight: int = _key(0, "share of a busy device, 10 to 1000; 0: the default")
+    read_bps: tuple[str, ...] = _key((), "'DEVICE NUMBER' each: bytes that may be read per second")
+    write_bps: tuple[str, ...] = _key((), "'DEVICE NUMBER' each: bytes that may be written per second")
+    read_iops: tuple[str, ...] = _key((), "'DEVICE NUMBER' each: reads per second")
+    write_iops: tuple[str, ...] = _key((), "'DEVICE NUMBER' each: writes per second")
+
+
 def _handlers() -> dict[str, Handler]:
     return {"runc": Handler(), "crun": Handler(type=HandlerType.CRUN)}
-
-
-def _docs(section: type) -> str:
-    """The keys of a section that stands in a mapping, which the example cannot comment one by one."""
-    return "; ".join(f"{key.name} ({key.metadata['doc']})" for key in fields(section))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,13 @@ class RuntimeConfig:
     default_ulimits: tuple[str, ...] = _key((), "NAME=SOFT:HARD as in nofile=1024:4096: limits of processes; -1: none")
     default_mounts: tuple[str, ...] = _key(
         (), "SOURCE:DESTINATION or SOURCE:DESTINATION:OPTION,...: paths of the host in containers, as in /a:/b:ro,exec"
+    )
+    block_io_classes: dict[str, BlockIoClass] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "classes that pods choose by the annotation blockio.resources.beta.kubernetes.io/pod, or "
+            "/container.NAME for one container. Keys of each: " + _docs(BlockIoClass)
+        },
     )
     timezone: str = _key("", "zone of containers, as in Europe/Berlin; Local: the host's; empty: the image's")
     umask: str = _key(

@@ -14,7 +14,7 @@ from typing import Any
 from criserver.drivers import cgroup_limits, cgroup_names
 from criserver.drivers.cgroup_names import PODS, PREFIX
 from criserver.errors import FailedPrecondition, Internal, InvalidArgument
-from criserver.kernel import cgroupfs
+from criserver.kernel import cgroupfs, oom_score
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
 from criserver.observe.timings import asked, braced
@@ -84,6 +84,17 @@ class CgroupfsDriver:
             await offload(self._limit, cgroup, limits)
         except OSError as error:
             raise FailedPrecondition(f"cgroup {cgroup} does not take its limits: {error}") from error
+
+    async def oom_score(self, path: str, before: int, after: int) -> None:
+        """Set oom_score_adj of the processes in the cgroup and below that have `before`; FailedPrecondition."""
+        cgroup = self._resolve(path)
+        holding = next((each for each in self._hierarchies if cgroupfs.exists(each, cgroup)), None)
+        if holding is None:
+            return
+        try:
+            await offload(oom_score.change, lambda: cgroupfs.processes(holding, cgroup), before, after)
+        except OSError as error:
+            raise FailedPrecondition(f"oom_score_adj {after} of {cgroup}: {error.strerror}") from error
 
     async def kill(self, path: str) -> None:
         """SIGKILL every process in the cgroup and below; FailedPrecondition names those that do not die. Idempotent."""

@@ -19,6 +19,7 @@ from criserver.spec.wish import HostFacts
 
 SECCOMP_PROFILES = ("/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json")
 SECCOMP_LIMIT = 1 << 20
+RESCTRL = "/sys/fs/resctrl"
 APPARMOR = "/sys/kernel/security/apparmor/profiles"
 
 
@@ -47,7 +48,7 @@ class Facts:
 
     def __call__(self) -> HostFacts:
         """The facts as of now."""
-        return replace(self._steady, devices=tuple(walk("/dev")))
+        return replace(self._steady, devices=tuple(walk("/dev")), rdt_classes=rdt_classes(RESCTRL))
 
 
 def kernel_version(release: str) -> tuple[int, int]:
@@ -77,6 +78,13 @@ def seccomp_profile(paths: Sequence[str]) -> Mapping[str, Any] | None:
                 raise ConfigError(f"{path} is no seccomp profile: give a JSON object")
             return profile
     return None
+
+
+def rdt_classes(top: str) -> frozenset[str] | None:
+    """The classes (CLOSes) of resctrl, directories with a schemata file of their own; None when it is not mounted."""
+    if not os.path.exists(f"{top}/schemata"):
+        return None
+    return frozenset(name for name in os.listdir(top) if os.path.exists(f"{top}/{name}/schemata"))
 
 
 def _apparmor() -> frozenset[str] | None:

@@ -19,6 +19,7 @@ from criserver.model.resources import LinuxResources
 from criserver.model.sandbox import SandboxState
 from criserver.observe.context import log_context
 from criserver.ports.stats import Stats
+from criserver.spec.process import oom_score_adj
 from criserver.spec.resources import merged, resources, together
 from criserver.spec.wish import HostFacts, Policy
 from criserver.state.codec import encode
@@ -49,7 +50,10 @@ class ResourceUpdates:
         self._policies = policies
 
     async def container(self, container_id: str, asked: LinuxResources) -> None:
-        """Set what is asked for, leave the rest; oom_score_adj stays what it was when the container was made.
+        """Set what is asked for, leave the rest.
+
+        oom_score_adj is set for the processes that have the old one, as a resize of memory changes it for burstable
+        pods; the peers leave it.
 
         NotFound, InvalidArgument; FailedPrecondition for a container that has ended, for a memory limit below what it
         uses, and for huge pages, which runtimes set at creation only; RuntimeFailed.
@@ -101,6 +105,9 @@ class ResourceUpdates:
             await self._check_memory(row, asked.memory_limit_in_bytes)
         if limits:
             await self._apply(row, limits)
+        before, after = (oom_score_adj(each.oom_score_adj, self._facts()) for each in (row.resources, wanted))
+        if before != after:
+            await self._powers.cgroups.oom_score(row.cgroups_path, before, after)
         await self._containers.update(row.id, resources=wanted)
         log.info("container has new limits", extra={"limits": limits})
 

@@ -50,6 +50,10 @@ class Cgroups(Protocol):
         """Set limits (OCI linux.resources) of a cgroup, all or none; FailedPrecondition has the kernel's words."""
         ...
 
+    async def oom_score(self, path: str, before: int, after: int) -> None:
+        """Set oom_score_adj of the processes in the cgroup and below that have `before`; FailedPrecondition."""
+        ...
+
     async def kill(self, path: str) -> None:
         """SIGKILL every process in the cgroup and below, until none is left or a bound. Idempotent."""
         ...

@@ -11,6 +11,7 @@ from criserver.spec import (
     binds,
     capabilities,
     checks,
+    classes,
     devices,
     edits,
     mounts,
@@ -77,18 +78,25 @@ def _check_privileged(wish: SpecWish) -> None:
         )
 
 
+def _block_io(wish: SpecWish) -> dict[str, Any]:
+    found = classes.block_io(wish)
+    return {"blockIO": found} if found else {}
+
+
 def _linux(wish: SpecWish) -> dict[str, Any]:
     limits = resources.resources(wish.config.resources, wish.host, wish.policy, "config.linux.resources")
     result: dict[str, Any] = {
         **namespaces.describe(wish),
         "cgroupsPath": wish.cgroups_path,
         "devices": devices.nodes(wish),
-        "resources": {"devices": devices.rules(wish), **limits},
+        "resources": {"devices": devices.rules(wish), **limits, **_block_io(wish)},
         "maskedPaths": security.masked_paths(wish),
         "readonlyPaths": security.readonly_paths(wish),
     }
     propagation = binds.rootfs_propagation(resolved.mount for resolved in wish.mounts)
     seccomp = security.seccomp_filter(wish)
     _, label = security.selinux_labels(wish)
-    optional = {"rootfsPropagation": propagation, "seccomp": seccomp, "mountLabel": label}
+    optional = {
+        "rootfsPropagation": propagation, "seccomp": seccomp, "mountLabel": label, "intelRdt": classes.rdt(wish)
+    }  # fmt: skip
     return result | {key: value for key, value in optional.items() if value}

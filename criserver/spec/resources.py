@@ -42,9 +42,9 @@ def resources(
 def merged(now: LinuxResources, asked: LinuxResources) -> LinuxResources:
     """The limits after an update: what is asked for counts, the rest stays as it is.
 
-    A new memory limit without a word on swap allows none, as in create; oom_score_adj is of the creation alone.
+    A new memory limit without a word on swap allows none, as in create.
     """
-    names = {field.name for field in fields(asked)} - {"oom_score_adj", "unified", "hugepage_limits"}
+    names = {field.name for field in fields(asked)} - {"unified", "hugepage_limits"}
     changes = {name: getattr(asked, name) for name in names if getattr(asked, name)}
     if asked.memory_limit_in_bytes:
         changes["memory_swap_limit_in_bytes"] = asked.memory_swap_limit_in_bytes

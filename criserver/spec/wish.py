@@ -45,6 +45,7 @@ class HostFacts:
     devices: tuple[HostDevice, ...] = ()
     recursive_read_only: bool = True
     idmapped_mounts: bool = False
+    rdt_classes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Policy:
     `allowed_annotations`: annotations that pass from pod and container into the document, by key or by its beginning
     and a "*". `pids_limit` and `minimum_memory` (bytes): 0 for none. `umask`: None leaves the runtime's.
     `seccomp_profile`: what RuntimeDefault means, None for the host's. `base`: the document that containers begin from.
+    `block_io`: class → OCI linux.resources.blockIO.
     """
 
     default_capabilities: tuple[str, ...] = DEFAULT
@@ -86,6 +88,7 @@ class Policy:
     mounts: tuple[DefaultMount, ...] = ()
     seccomp_profile: Mapping[str, Any] | None = None
     base: Mapping[str, Any] | None = None
+    block_io: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

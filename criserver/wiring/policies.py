@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from typing import Any
 
 from criserver.config import defaults
-from criserver.config.schema import Handler, HandlerType, RuntimeConfig
+from criserver.config.schema import BlockIoClass, Handler, HandlerType, RuntimeConfig
 from criserver.errors import ConfigError, InvalidArgument
 from criserver.kernel.fds import read_in_root
 from criserver.model.security import Capabilities, ContainerSecurity, NamespaceOptions
@@ -48,6 +49,7 @@ def _policy(runtime: RuntimeConfig, name: str, handler: Handler) -> Policy:
         device_ownership_from_security_context=runtime.device_ownership_from_security_context,
         mounts=_mounts(runtime),
         seccomp_profile=_seccomp(handler.seccomp_profile, f"{key}.seccomp_profile"),
+        block_io={name: _block_io(group, name) for name, group in runtime.block_io_classes.items()},
         base=_base(handler.base_spec, f"{key}.base_spec"),
     )
 
@@ -70,6 +72,29 @@ def _mounts(runtime: RuntimeConfig) -> tuple[DefaultMount, ...]:
     if zone := defaults.zone(runtime.timezone):
         mounts.append(DefaultMount(_zone(zone), "/etc/localtime", ("ro", "nosuid", "nodev", "noexec")))
     return tuple(mounts)
+
+
+def _block_io(group: BlockIoClass, name: str) -> dict[str, Any]:
+    """linux.resources.blockIO of a class (runtime-spec config-linux.md, "Block IO")."""
+    kinds = {
+        "throttleReadBpsDevice": group.read_bps,
+        "throttleWriteBpsDevice": group.write_bps,
+        "throttleReadIOPSDevice": group.read_iops,
+        "throttleWriteIOPSDevice": group.write_iops,
+    }
+    rates = {kind: [_rate(entry, name) for entry in entries] for kind, entries in kinds.items() if entries}
+    return {**({"weight": group.weight} if group.weight else {}), **rates}
+
+
+def _rate(entry: str, name: str) -> dict[str, int]:
+    device, number = defaults.rate(entry)
+    try:
+        status = os.stat(device)
+    except OSError as error:
+        raise ConfigError(f"runtime.block_io_classes.{name}: {device}: {error.strerror}") from error
+    if not stat.S_ISBLK(status.st_mode):
+        raise ConfigError(f"runtime.block_io_classes.{name}: {device} is no block device")
+    return {"major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev), "rate": number}
 
 
 def _zone(path: str) -> str:

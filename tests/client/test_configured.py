@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.critest import private
 from tests.support.server import Client, Server
 
 numbers = itertools.count()
+DISK = next((str(path) for path in sorted(Path("/dev").glob("[vsn]*")) if path.is_block_device()), "")
 BASE = {
     "process": {"env": ["FROM_BASE=yes"], "rlimits": [{"type": "RLIMIT_CORE", "soft": 7, "hard": 7}]},
     "linux": {"resources": {"pids": {"limit": 55}}, "sysctl": {"net.ipv4.ip_forward": "0"}},
@@ -62,6 +64,7 @@ def server(
         "timezone": "Local",
         "umask": "0027",
         "shm_size": 1 << 20,
+        **({"block_io_classes": {"slow": {"read_bps": [f"{DISK} 5M"]}}} if DISK else {}),
     }
     with serving(base / "server", {"image": pulling, "runtime": runtime}, wrapper=private()) as running:
         with running.client() as client:
@@ -159,6 +162,26 @@ def test_annotations_of_the_allow_list(server: Server, client: Client) -> None:
     assert list((server.base.parent / "special").glob(container_id)), "its root is the configured one"
     cri.remove_pod(client, pod_id)
     assert not list((server.base.parent / "special").glob(container_id))
+
+
+@pytest.mark.skipif(not DISK, reason="this machine has no disk in /dev")
+def test_a_class_of_block_devices(client: Client) -> None:
+    pod = pod_config("slow")
+    pod.annotations["blockio.resources.beta.kubernetes.io/pod"] = "slow"
+    pod_id = cri.run(client, pod)
+    container_id = cri.create(client, pod_id, container_config("main", "sleep", "1000"), pod)
+    answer = client("ContainerStatus", pb.ContainerStatusRequest(container_id=container_id, verbose=True))
+    path = json.loads(answer.info["info"])["cgroupsPath"]
+    files = [f"/sys/fs/cgroup/blkio{path}/blkio.throttle.read_bps_device", f"/sys/fs/cgroup{path}/io.max"]
+    (text,) = [Path(file).read_text() for file in files if Path(file).exists()]
+    status = Path(DISK).stat().st_rdev
+    assert re.match(rf"{os.major(status)}:{os.minor(status)} (rbps=)?5000000", text)
+    cri.remove_pod(client, pod_id)
+    pod.annotations["blockio.resources.beta.kubernetes.io/pod"] = "fast"
+    pod_id = cri.run(client, pod)
+    with pytest.raises(grpc.RpcError, match="no class 'fast'; it has: slow"):
+        cri.create(client, pod_id, container_config("main", "sleep", "1000"), pod)
+    cri.remove_pod(client, pod_id)
 
 
 def test_a_limit_that_nothing_starts_with_is_refused(client: Client) -> None:

@@ -181,3 +181,14 @@ def test_a_pod_whose_limits_the_kernel_refuses_keeps_its_own(client: Client, pod
         client("UpdatePodSandboxResources", request)
     assert kernel("shares", path) == before
     assert pod_info(client, pod)["resources"] is None
+
+
+def test_oom_score_of_what_runs(server: Server, pod: str) -> None:
+    with server.client() as client:
+        container_id = limited(client, pod, "sh", "-c", "sleep 1000 & sleep 1000", oom_score_adj=900)
+        update(client, container_id, oom_score_adj=950, cpu_shares=512)
+        answer = client("ContainerStatus", pb.ContainerStatusRequest(container_id=container_id, verbose=True))
+        pid = json.loads(answer.info["info"])["pid"]
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        assert {Path(f"/proc/{each}/oom_score_adj").read_text() for each in (pid, *children)} == {"950\n"}
+        assert answer.status.resources.linux.oom_score_adj == 950

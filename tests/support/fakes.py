@@ -43,6 +43,7 @@ class World:
     exits: dict[str, asyncio.Future[ExitRecord]] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
     limits: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    oom_scores: list[tuple[str, int, int]] = field(default_factory=list)
 
     async def call(self, method: str, key: str) -> None:
         """Note a call; hang or fail as told."""
@@ -212,6 +213,9 @@ class FakeCgroups(Fake):
     async def limit(self, path: str, limits: Mapping[str, Any]) -> None:
         await self.world.call("Cgroups.limit", path)
         self.world.limits[path] = limits
+
+    async def oom_score(self, path: str, before: int, after: int) -> None:
+        self.world.oom_scores.append((path, before, after))
 
     async def kill(self, path: str) -> None:
         await self.world.call("Cgroups.kill", path)

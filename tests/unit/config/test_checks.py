@@ -5,6 +5,7 @@ import pytest
 
 from criserver.config.checks import SOCKET_PATH_MAX, faults
 from criserver.config.schema import (
+    BlockIoClass,
     Config,
     Handler,
     ImageConfig,
@@ -14,6 +15,8 @@ from criserver.config.schema import (
     StatsConfig,
     StreamingConfig,
 )
+
+SLOW = BlockIoClass(read_bps=("/dev/sda",))
 
 
 def handled(**keys: Any) -> Config:
@@ -76,6 +79,8 @@ def test_the_defaults_have_no_fault() -> None:
         ("runtime.default_ulimits", Config(runtime=RuntimeConfig(default_ulimits=("nofile=2:1",)))),
         ("runtime.default_mounts", Config(runtime=RuntimeConfig(default_mounts=("a:b",)))),
         ("runtime.default_sysctls", Config(runtime=RuntimeConfig(default_sysctls=("a",)))),
+        ("runtime.block_io_classes.x", Config(runtime=RuntimeConfig(block_io_classes={"x": SLOW}))),
+        ("runtime.block_io_classes.x.weight", Config(runtime=RuntimeConfig(block_io_classes={"x": BlockIoClass(9)}))),
         ("runtime.umask", Config(runtime=RuntimeConfig(umask="99"))),
         ("runtime.timezone", Config(runtime=RuntimeConfig(timezone="../x"))),
         ("runtime.pids_limit", Config(runtime=RuntimeConfig(pids_limit=-1))),

@@ -18,6 +18,8 @@ def test_what_is_right() -> None:
     assert defaults.mount("/a:/b/c") == ("/a", "/b/c", ("rw",))
     assert defaults.mount("/a:/b:ro,noexec") == ("/a", "/b", ("ro", "noexec"))
     assert [defaults.umask(text) for text in ("0022", "022", "77", "0")] == [0o22, 0o22, 0o77, 0]
+    assert defaults.rate("/dev/sda 10") == ("/dev/sda", 10)
+    assert [defaults.rate(f"/dev/a 5{unit}")[1] for unit in "KMG"] == [5000, 5_000_000, 5_000_000_000]
     assert defaults.zone("") == ""
     assert defaults.zone("Local") == "/etc/localtime"
     assert defaults.zone("America/Argentina/Ushuaia") == "/usr/share/zoneinfo/America/Argentina/Ushuaia"
@@ -45,6 +47,10 @@ def test_what_is_right() -> None:
         (defaults.umask, "18"),
         (defaults.umask, "01777"),
         (defaults.umask, "u=rwx"),
+        (defaults.rate, "/dev/sda"),
+        (defaults.rate, "sda 10"),
+        (defaults.rate, "/dev/sda 10T"),
+        (defaults.rate, "/dev/sda 0"),
         (defaults.zone, "../../etc/shadow"),
         (defaults.zone, "/etc/shadow"),
         (defaults.zone, "Europe//Berlin"),

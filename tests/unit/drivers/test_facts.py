@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from criserver.drivers import facts
-from criserver.drivers.facts import Facts, kernel_version, seccomp_profile
+from criserver.drivers.facts import Facts, kernel_version, rdt_classes, seccomp_profile
 from criserver.errors import ConfigError
 from criserver.kernel.cgroupfs import Hierarchy
 
@@ -82,3 +82,11 @@ def test_who_limits_huge_pages(hierarchies: list[tuple[str, int]], limits: bool)
 
 def test_sizes_of_huge_pages_are_spelt_as_runtimes_take_them() -> None:
     assert [facts._size(kilobytes) for kilobytes in (2048, 1 << 20, 32 << 10)] == ["2MB", "1GB", "32MB"]
+
+
+def test_classes_of_resctrl(tmp_path: Path) -> None:
+    assert rdt_classes(str(tmp_path)) is None
+    for name in ("schemata", "gold/schemata", "info/last_cmd_status", "mon_groups/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert rdt_classes(str(tmp_path)) == frozenset({"gold"})

@@ -52,7 +52,8 @@ async def test_what_is_asked_for_counts_and_the_rest_stays(house: House, updates
         "cpu": {"shares": 100}, "memory": {"limit": 8000, "swap": 8000}
     }  # fmt: skip
     row = house.containers.get(container_id)
-    assert row.resources == LinuxResources(cpu_shares=100, memory_limit_in_bytes=8000, oom_score_adj=7)
+    assert row.resources == LinuxResources(cpu_shares=100, memory_limit_in_bytes=8000, oom_score_adj=900)
+    assert house.world.oom_scores == [(row.cgroups_path, 7, 900)]
     assert row.config.resources.memory_limit_in_bytes == 9000, "what was asked at first is still known"
 
 

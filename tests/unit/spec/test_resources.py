@@ -123,7 +123,7 @@ def test_an_update_changes_what_it_asks_for() -> None:
     asked = LinuxResources(cpu_quota=-1, oom_score_adj=900, cpuset_cpus="0", unified={"c.d": "3"})
     assert merged(now, asked) == LinuxResources(
         cpu_shares=5, cpu_quota=-1, cpuset_cpus="0", memory_limit_in_bytes=10, memory_swap_limit_in_bytes=20,
-        oom_score_adj=3, unified={"a.b": "1", "c.d": "3"},
+        oom_score_adj=900, unified={"a.b": "1", "c.d": "3"},
     )  # fmt: skip
     raised = merged(now, LinuxResources(memory_limit_in_bytes=30))
     assert (raised.memory_limit_in_bytes, raised.memory_swap_limit_in_bytes) == (30, 0), "the old swap limit is below"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from criserver.config.schema import Handler, HandlerType, RuntimeConfig
+from criserver.config.schema import BlockIoClass, Handler, HandlerType, RuntimeConfig
 from criserver.errors import ConfigError
 from criserver.spec.capabilities import DEFAULT
 from criserver.spec.wish import DefaultMount, Policy, Rlimit
@@ -93,3 +94,22 @@ def test_what_spec_alone_can_judge() -> None:
     with pytest.raises(ConfigError, match="runtime.default_sysctls: .*value"):
         default_sysctls(RuntimeConfig(default_sysctls=("net.ipv4.ip_forward=1+2",)))
     assert default_sysctls(RuntimeConfig(default_sysctls=("net/ipv4/ip_forward=1",))) == {"net.ipv4.ip_forward": "1"}
+
+
+def test_classes_of_block_devices() -> None:
+    devices = sorted(str(path) for path in Path("/dev").iterdir() if path.is_block_device())
+    if not devices:
+        pytest.skip("no block device in /dev")
+    device, status = devices[0], Path(devices[0]).stat()
+    group = BlockIoClass(weight=20, read_bps=(f"{device} 1M",), write_iops=(f"{device} 5",))
+    rate = {"major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev)}
+    assert policies(RuntimeConfig(block_io_classes={"slow": group}))["runc"].block_io == {
+        "slow": {
+            "weight": 20,
+            "throttleReadBpsDevice": [{**rate, "rate": 1_000_000}],
+            "throttleWriteIOPSDevice": [{**rate, "rate": 5}],
+        }
+    }
+    for path, words in (("/dev/null", "is no block device"), ("/dev/none", "No such file")):
+        with pytest.raises(ConfigError, match=f"runtime.block_io_classes.x: {path}.*{words}"):
+            policies(RuntimeConfig(block_io_classes={"x": BlockIoClass(read_bps=(f"{path} 1",))}))
