@@ -1,7 +1,8 @@
 """The operator's calls about traces.
 
 Trace {"pod": ID or NAME or NAMESPACE/NAME} answers {"pods": [{"pod", "sandbox_id", "operations": [...]}]}, operations
-as observe/trace.py has them; one that runs has "took": null, and so have its stages that run. Times are in seconds
+as observe/trace.py has them; one that runs has "took": null, and so have its stages that run.
+Running {} answers {"operations": [...]}, those that run now, of whatever pod. Times are in seconds
 after the operation's start, which is in nanoseconds since the epoch; "now" is the server's time.
 """
 
@@ -27,8 +28,8 @@ class TraceAdmin:
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """Trace."""
-        return {"Trace": self._trace}
+        """Trace and Running."""
+        return {"Trace": self._trace, "Running": self._running}
 
     async def _trace(self, request: Message) -> Message:
         """Every operation that is known of the pod; NotFound without any."""
@@ -42,6 +43,9 @@ class TraceAdmin:
             raise NotFound(f"nothing is known of a pod {pod!r}: give its id, its name or namespace/name")
         pods = [_pod(sandbox_id, traces) for sandbox_id, traces in found.items()]
         return {"pods": pods, "now": time.time_ns()}
+
+    async def _running(self, _: Message) -> Message:
+        return {"operations": [dataclasses.asdict(trace) for trace in self._traces.running()], "now": time.time_ns()}
 
     def _full(self, pod: str) -> str:
         """namespace/name of the pod that is called so; `pod` when none or several are."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import platform
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
 
 from criserver import __version__
 from criserver.api.pb import api_pb2 as pb
@@ -15,7 +21,7 @@ from criserver.ports.network import Network
 from criserver.ports.runtime import Handler, Runtime
 
 if TYPE_CHECKING:
-    import grpc
+    import grpc.aio
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 KUBE_API_VERSION = "0.1.0"  # what the kubelet has always sent and expected in VersionRequest and VersionResponse
@@ -28,6 +34,7 @@ class NodeHandlers:
     def __init__(self, runtime: Runtime, network: Network, cgroups: Cgroups, verbose: Mapping[str, Any]) -> None:
         """`verbose` is the effective configuration, shown by a verbose Status."""
         self._runtime, self._network, self._cgroups, self._verbose = runtime, network, cgroups, verbose
+        self._started = time.time_ns()
 
     async def Version(self, _: pb.VersionRequest, __: Context) -> pb.VersionResponse:
         """Name and version of this server, and of the CRI."""
@@ -41,7 +48,9 @@ class NodeHandlers:
     async def Status(self, request: pb.StatusRequest, _: Context) -> pb.StatusResponse:
         """RuntimeReady and NetworkReady with reasons, handlers and features."""
         conditions = [await self._runtime_ready(), await self._network_ready()]
-        info = {"config": json.dumps(self._verbose), "runtime": self._default()} if request.verbose else {}
+        info = {}
+        if request.verbose:
+            info = {"config": json.dumps(self._verbose), "runtime": self._default(), "server": await self._server()}
         return pb.StatusResponse(
             status=pb.RuntimeStatus(conditions=conditions),
             info=info,
@@ -61,6 +70,15 @@ class NodeHandlers:
         if cidr := request.runtime_config.network_config.pod_cidr:
             log.info("the kubelet tells the node's pod CIDR", extra={"pod_cidr": cidr})
         return pb.UpdateRuntimeConfigResponse()
+
+    async def _server(self) -> str:
+        """This process, and the versions of what it stands on."""
+        versions = {"kernel": platform.release(), "python": platform.python_version(), "grpc": grpc.__version__}
+        with contextlib.suppress(CriError):  # the condition RuntimeReady says why
+            versions[self._runtime.handler("").name] = await self._runtime.version()
+        return json.dumps(
+            {"version": __version__, "pid": os.getpid(), "startedAt": self._started, "versions": versions}
+        )
 
     async def _runtime_ready(self) -> pb.RuntimeCondition:
         try:

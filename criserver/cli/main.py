@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from criserver.cli import check, config, demo, doctor, load, pulls, reload, serve, trace, version, wipe
+from criserver.cli import check, config, demo, doctor, load, pulls, reload, serve, status, top, trace, version, wipe
 from criserver.errors import CriError
 
 
@@ -32,6 +32,8 @@ COMMANDS: dict[str, Command] = {
     "load": load,
     "pulls": pulls,
     "check": check,
+    "status": status,
+    "top": top,
     "trace": trace,
     "doctor": doctor,
     "demo": demo,

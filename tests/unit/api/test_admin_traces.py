@@ -15,12 +15,12 @@ from tests.support.grpc_server import serving
 from tests.support.world import House, pod
 
 
-async def ask(directory: Path, house: House, request: dict[str, Any]) -> Any:
+async def ask(directory: Path, house: House, request: dict[str, Any], method: str = "Trace") -> Any:
     async with serving(directory, admin(TraceAdmin(house.traces, house.sandboxes))) as address:
 
         def blocking() -> Any:
             with grpc.insecure_channel(address) as channel:
-                return call(channel, "Trace", request)
+                return call(channel, method, request)
 
         return await asyncio.to_thread(blocking)
 
@@ -46,8 +46,11 @@ async def test_one_that_runs(tmp_path: Path, house: House) -> None:
     (operation,) = (await ask(tmp_path, house, {"pod": "web"}))["pods"][0]["operations"]
     assert operation["took"] is None
     assert [stage["name"] for stage in operation["stages"] if stage["duration"] is None] == ["network"]
+    (also,) = (await ask(tmp_path, house, {}, "Running"))["operations"]
+    assert (also["operation"], also["pod"], also["took"]) == ("RunPodSandbox", "default/web", None)
     house.world.slow["Network.add"].set()
     await running
+    assert (await ask(tmp_path, house, {}, "Running"))["operations"] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,11 @@ async def test_a_verbose_status_shows_the_configuration(stub: Any) -> None:
     answer = await stub.Status(pb.StatusRequest(verbose=True))
     assert json.loads(answer.info["config"]) == {"root": "/var/lib/criserver"}
     assert json.loads(answer.info["runtime"]) == {"defaultHandler": "runc", "because": "crun is not installed"}
+    server = json.loads(answer.info["server"])
+    assert (server["version"], server["pid"]) == (__version__, os.getpid())
+    assert server["versions"]["crun"] == "1.1.5"
+    assert {"kernel", "python", "grpc"} <= server["versions"].keys()
+    assert 0 <= time.time_ns() - server["startedAt"] < 60e9
 
 
 async def test_the_cgroup_driver_that_a_kubelet_has_to_use(stub: Any, node: Node) -> None:
