@@ -17,7 +17,15 @@ from conmon import protocol, zygote
 from conmon.connection import Connection, ConnectionLost
 from conmon.errors import ConmonError
 from conmon.protocol import Message
-from conmon.records import ContainerSpec, ExecSpec, PodInitSpec, StateRecord, state_record, to_message
+from conmon.records import (
+    ContainerSpec,
+    ExecSpec,
+    PodInitSpec,
+    StateRecord,
+    UserNamespaceSpec,
+    state_record,
+    to_message,
+)
 from conmon.remote import Attach, ExecSession, Monitor, MonitorLost
 from conmon.requests import number
 from conmon.starter import ensure_zygote
@@ -33,6 +41,7 @@ __all__ = [
     "MonitorLost",
     "PodInitSpec",
     "StateRecord",
+    "UserNamespaceSpec",
     "Zygote",
     "ensure_zygote",
 ]
@@ -117,6 +126,17 @@ class Zygote:
             reply, _ = await connection.request("podinit", to_message(spec))
             connection.post("keep")
             return number(reply, "pid", 0), number(reply, "pid_start", 0)
+        finally:
+            connection.close()
+
+    async def user_namespace(self, spec: UserNamespaceSpec) -> tuple[list[int], list[str]]:
+        """Descriptors, the caller's to close, of a new user namespace and of each of ``spec.kinds``; and the sysctls
+        that only the host's root may write. Raises ConmonError."""
+        connection = await self._connect(_Ignore())
+        try:
+            reply, fds = await connection.request("userns", to_message(spec))
+            left = reply.get("left")
+            return fds, [str(entry) for entry in left] if isinstance(left, list) else []
         finally:
             connection.close()
 

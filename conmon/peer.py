@@ -48,7 +48,7 @@ def send_fds(fd: int, packet: bytes, fds: list[int]) -> None:
         sock.detach()
 
 
-def receive_fds(sock: _socket.socket, size: int, most: int = 3) -> tuple[bytes, list[int]]:
+def receive_fds(sock: _socket.socket, size: int, most: int = 4) -> tuple[bytes, list[int]]:
     """One packet of at most *size* bytes and its descriptors, all close-on-exec and owned by the caller. Raises
     OSError.
 

@@ -95,12 +95,11 @@ def _fork_init() -> tuple[int, str]:
         os._exit(1)
     os.close(writer)
     said = b""
-    while part := os.read(reader, 4096):
+    while part := os.read(reader, 4096):  # to the end: it closes its last descriptors after it has said so
         said += part
-        if said == b"\0":
-            os.close(reader)
-            return pid, ""
     os.close(reader)
+    if said == b"\0":
+        return pid, ""
     os.waitpid(pid, 0)
     return 0, said.decode(errors="replace") or "died while it hardened itself"
 
@@ -109,6 +108,7 @@ def _harden(ready: int) -> None:
     """Become what the module's docstring says, write a zero byte to *ready*, and sleep for ever."""
     os.setsid()
     linux.set_arguments(b"pod-init")
+    uid, gid = _nobody("uid_map"), _nobody("gid_map")
     _empty_root()
     null = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for fd in (0, 1, 2):
@@ -121,8 +121,8 @@ def _harden(ready: int) -> None:
             linux.prctl(linux.PR_CAPBSET_DROP, capability)
         except OSError:
             break  # EINVAL: the kernel's last one was before
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
@@ -133,6 +133,13 @@ def _harden(ready: int) -> None:
     os.closerange(0, 4)
     while True:
         signal.pause()
+
+
+def _nobody(file: str) -> int:
+    """NOBODY, or the last id of a user namespace that has fewer (proc_pid_uid_map(5))."""
+    lines = files.read_bounded(f"/proc/self/{file}").decode().splitlines()
+    mappings = [[int(part) for part in line.split()] for line in lines]
+    return min(NOBODY, max(first + length - 1 for first, _, length in mappings))
 
 
 def _empty_root() -> None:

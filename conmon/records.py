@@ -78,7 +78,21 @@ class PodInitSpec:
     oom_score_adj: int | None = None
 
 
-def to_message(spec: ContainerSpec | ExecSpec | PodInitSpec) -> dict[str, object]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class UserNamespaceSpec:
+    """A user namespace, and the namespaces that it shall own."""
+
+    id: str
+    #: As written to /proc/PID/uid_map and gid_map: lines of first id inside, first id outside, length.
+    uid_map: str
+    gid_map: str
+    #: Of net, ipc and uts.
+    kinds: tuple[str, ...] = ()
+    #: "path=value" below /proc/sys, to be written by the new namespace's root.
+    sysctls: tuple[str, ...] = ()
+
+
+def to_message(spec: ContainerSpec | ExecSpec | PodInitSpec | UserNamespaceSpec) -> dict[str, object]:
     """The fields of *spec* for a request; those at their default are left out."""
     fields = dataclasses.fields(spec)
     return {

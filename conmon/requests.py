@@ -119,6 +119,19 @@ class PodInitRequest:
         self.oom_score_adj = optional_number(message, "oom_score_adj")
 
 
+class UserNamespaceRequest:
+    """``op: userns``: make a user namespace and namespaces that it owns. See ``records.UserNamespaceSpec``."""
+
+    def __init__(self, message: Message) -> None:
+        self.id = name(message, "id")  # required
+        self.uid_map = text(message, "uid_map", None)  # required
+        self.gid_map = text(message, "gid_map", None)  # required
+        self.kinds = texts(message, "kinds")
+        if unknown := [kind for kind in self.kinds if kind not in ("net", "ipc", "uts")]:
+            raise ProtocolError(f"field 'kinds' must hold net, ipc or uts, not {unknown!r:.100}")
+        self.sysctls = texts(message, "sysctls")
+
+
 class AttachRequest:
     """``op: attach`` to a monitor: this connection becomes a stream. See ``client.Attach``."""
 

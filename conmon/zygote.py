@@ -2,8 +2,8 @@
 
 Started by ``starter`` as ``python -I -S`` with a fixed environment, /dev/null as stdin and stdout, a session of its
 own and, when asked, cgroups of its own. It serves two sockets in its directory, ``containers.sock`` (CONTAINER
-requests) and ``zygote.sock`` (``exec``, ``podinit``, ``ping``, ``list``, ``quit``; see ``requests``): every
-connection is a fork, which reads the one request that comes and serves it.
+requests) and ``zygote.sock`` (``exec``, ``podinit``, ``userns``, ``ping``, ``list``, ``quit``; see ``requests``):
+every connection is a fork, which reads the one request that comes and serves it.
 
 It is a subreaper. When a monitor is killed, the zygote inherits its container, and writes the exit record in its
 place. It finds the container's directory in ``entries``. A zygote that dies is replaced by the next client that needs
@@ -48,7 +48,7 @@ from conmon.errors import describe, report
 from conmon.monitor import Monitor
 from conmon.peer import accept, listen, receive_fds
 from conmon.protocol import Message, ProtocolError
-from conmon.requests import ExecRequest, PodInitRequest, number
+from conmon.requests import ExecRequest, PodInitRequest, UserNamespaceRequest, number
 from conmon.session import Session
 
 IMPORT_BUDGET = 95
@@ -176,6 +176,10 @@ class Zygote:
                 Session(ExecRequest(message), connection, fds).run(seq)
             elif op == "podinit":
                 podinit.start(PodInitRequest(message), connection, seq)
+            elif op == "userns":
+                from conmon import userns  # few pods ask for it, and monitors need not carry it
+
+                userns.start(UserNamespaceRequest(message), connection, seq)
             elif op in ("ping", "list"):
                 version: Message = {"major": protocol.MAJOR, "minor": protocol.MINOR, "pid": self._pid}
                 children = _children(self._directory) if op == "list" else []

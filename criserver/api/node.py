@@ -55,7 +55,10 @@ class NodeHandlers:
             status=pb.RuntimeStatus(conditions=conditions),
             info=info,
             runtime_handlers=self._handlers(),
-            features=pb.RuntimeFeatures(supplemental_groups_policy=True),
+            features=pb.RuntimeFeatures(
+                supplemental_groups_policy=True,
+                user_namespaces_host_network=any(not each.lacks_user_namespaces for each in self._runtime.handlers()),
+            ),
         )
 
     async def RuntimeConfig(self, _: pb.RuntimeConfigRequest, __: Context) -> pb.RuntimeConfigResponse:
@@ -110,6 +113,7 @@ def _handler(name: str, handler: Handler) -> pb.RuntimeHandler:
     return pb.RuntimeHandler(
         name=name,
         features=pb.RuntimeHandlerFeatures(
-            recursive_read_only_mounts=handler.recursive_read_only_mounts, user_namespaces=handler.user_namespaces
+            recursive_read_only_mounts=handler.recursive_read_only_mounts,
+            user_namespaces=not handler.lacks_user_namespaces,
         ),
     )

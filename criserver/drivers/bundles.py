@@ -12,7 +12,7 @@ from typing import Any
 from criserver.errors import CriError, Internal, InvalidArgument, ResourceExhausted
 from criserver.kernel.copying import copy_tree
 from criserver.kernel.fds import open_in_root, remove_tree
-from criserver.kernel.files import write_atomic
+from criserver.kernel.files import make_private, write_atomic
 from criserver.kernel.offload import offload
 from criserver.observe.timings import asked
 
@@ -40,12 +40,15 @@ class BundlesDriver:
         """config.json as it was written; Internal when it is missing or damaged."""
         return await offload(self._read, container_id)
 
-    async def volume(self, container_id: str, number: int, rootfs: str, destination: str) -> str:
+    async def volume(
+        self, container_id: str, number: int, rootfs: str, destination: str, owner: tuple[int, int] = (0, 0)
+    ) -> str:
         """The anonymous volume of a VOLUME of the image, filled with what the root has there; returns its path.
 
-        Fifos, sockets and devices stay behind. InvalidArgument for what cannot be copied, ResourceExhausted.
+        Where the root has nothing, it belongs to `owner` (uid and gid on the host). Fifos, sockets and devices stay
+        behind. InvalidArgument for what cannot be copied, ResourceExhausted.
         """
-        return await offload(self._volume, container_id, number, rootfs, destination)
+        return await offload(self._volume, container_id, number, rootfs, destination, owner)
 
     async def remove(self, container_id: str) -> None:
         """Delete the container's directories. Idempotent."""
@@ -58,7 +61,7 @@ class BundlesDriver:
         return await offload(_entries, self._state) | await offload(_entries, self._root)
 
     def _write(self, container_id: str, data: bytes) -> None:
-        os.makedirs(self.path(container_id), mode=0o700, exist_ok=True)
+        make_private(self.path(container_id))
         write_atomic(os.path.join(self.path(container_id), "config.json"), data)
 
     def _read(self, container_id: str) -> dict[str, Any]:
@@ -69,10 +72,12 @@ class BundlesDriver:
         except (OSError, ValueError) as error:
             raise Internal(f"the OCI spec of container {container_id} cannot be read: {error}") from error
 
-    def _volume(self, container_id: str, number: int, rootfs: str, destination: str) -> str:
+    def _volume(self, container_id: str, number: int, rootfs: str, destination: str, owner: tuple[int, int]) -> str:
         target = os.path.join(self._root, container_id, "volumes", str(number))
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        make_private(os.path.dirname(target))
         os.makedirs(target, mode=0o755, exist_ok=True)
+        if owner != (0, 0):
+            os.chown(target, *owner)
         try:
             # Links in the image must not lead out of it (CVE-2022-23648).
             fd = open_in_root(rootfs, destination, os.O_RDONLY | os.O_DIRECTORY)

@@ -19,7 +19,7 @@ from criserver.drivers.exec_place import Places, Request
 from criserver.drivers.execs import ExecSyncs
 from criserver.drivers.watches import Living, Watch
 from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, RuntimeFailed, Unavailable
-from criserver.kernel import cgroupfs, proc, trees
+from criserver.kernel import cgroupfs, files, proc, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
 from criserver.observe.timings import asked, asking, braced
@@ -46,9 +46,9 @@ class ConmonMonitors:
         """
         self._state = state
         self._hierarchies = hierarchies
-        self._zygote = Zygote(os.path.join(state, "zygote"), home=home)
-        # Where execs live, for whoever starts one.
-        self.places = Places(self._zygote, hierarchies)
+        # For whoever needs a process of its making; so are `places`, where execs live.
+        self.zygote = Zygote(os.path.join(state, "zygote"), home=home)
+        self.places = Places(self.zygote, hierarchies)
         self._execs = ExecSyncs(self.places)
         self._watches: dict[str, Watch] = {}
         self.living = Living(self._watches)
@@ -56,7 +56,7 @@ class ConmonMonitors:
     async def start(self) -> None:
         """Have a zygote: the one of an earlier server, or a new one. Internal when none can be started."""
         try:
-            await self._zygote.ensure()
+            await self.zygote.ensure()
         except ConmonError as error:
             raise Internal(f"cannot start the monitors' zygote: {error}") from error
 
@@ -64,7 +64,7 @@ class ConmonMonitors:
         """End the zygote when there is nothing left for it to be kept for: no pod and no container."""
         self._let_go()
         with contextlib.suppress(ConmonError):
-            await self._zygote.quit()
+            await self.zygote.quit()
 
     async def create(self, request: MonitorRequest) -> int:
         """Create the container; returns its init's pid. RuntimeFailed carries the runtime's words; nothing is left.
@@ -75,12 +75,12 @@ class ConmonMonitors:
         directory = self._directory(request.container_id)
         await self.forget(request.container_id)  # what an attempt that was killed has left
         try:
-            await offload(_make_private, directory)
+            await offload(files.make_private, directory)
             asked("process", f"fork() of the zygote: a monitor for the container, with its files in {directory}")
             call = f"{' '.join(request.command)} create --bundle {request.bundle} {request.container_id}"
             async with asyncio.timeout(_CREATE_TIMEOUT):
                 with asking("runtime", call) as answer:
-                    state, monitor = await self._zygote.create_container(_spec(request, directory))
+                    state, monitor = await self.zygote.create_container(_spec(request, directory))
                     answer.text = f"init is pid {state.pid}, its monitor is pid {state.monitor_pid}"
         except BaseException as error:
             await self._undone(request.container_id)
@@ -174,7 +174,7 @@ class ConmonMonitors:
         asked("process", f"fork() of the zygote, then {joined}, unshare(CLONE_NEWPID), fork() again: pid 1 of the pod")
         asked("cgroup", f"echo $pid | tee {braced(spec.cgroup_procs)}")
         try:
-            pid, _ = await self._zygote.pod_init(spec)
+            pid, _ = await self.zygote.pod_init(spec)
         except ConmonError as error:
             raise Internal(f"cannot start the pod init of sandbox {sandbox_id}: {error}") from error
         return pid
@@ -217,7 +217,7 @@ class ConmonMonitors:
         """Wait until no monitor is at work for the container: one that was given up undoes what it has begun."""
         with contextlib.suppress(ConmonError):
             for _ in range(_UNDO_ROUNDS):
-                if all(child.get("id") != container_id for child in await self._zygote.children()):
+                if all(child.get("id") != container_id for child in await self.zygote.children()):
                     return
                 await asyncio.sleep(_PAUSE)
 
@@ -246,10 +246,6 @@ def _spec(request: MonitorRequest, directory: str) -> ContainerSpec:
         stdio_uid=request.stdio_uid,
         stdio_gid=request.stdio_gid,
     )
-
-
-def _make_private(directory: str) -> None:
-    os.makedirs(directory, mode=0o700, exist_ok=True)
 
 
 def _waits_for_start(state: str, container_id: str, pid: int) -> bool:

@@ -14,12 +14,16 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import PurePath
 
+from conmon.client import ConmonError, UserNamespaceSpec, Zygote
 from criserver.errors import Internal, InvalidArgument
-from criserver.kernel import mount, namespaces
+from criserver.kernel import files, mount, namespaces
 from criserver.kernel.offload import offload
+from criserver.model.security import IdMapping, UserNamespace
 from criserver.observe.timings import asked
 
-KINDS = ("net", "ipc", "uts", "pid")
+KINDS = ("net", "ipc", "uts", "pid", "user")
+
+NO_SYSCTLS: Mapping[str, str] = {}
 
 # Which namespace a sysctl belongs to, by its beginning (namespaces(7), Documentation/admin-guide/sysctl).
 _SYSCTLS = {
@@ -35,8 +39,9 @@ _SYSCTLS = {
 class PinnedNamespaces:
     """The namespaces of this server's sandboxes, under its state directory."""
 
-    def __init__(self, state: str) -> None:
-        """`state` is the server's state directory; it exists."""
+    def __init__(self, state: str, zygote: Zygote) -> None:
+        """`state` is the server's state directory; it exists. `zygote` makes user namespaces."""
+        self._zygote = zygote
         # As the kernel will show it in mountinfo.
         self._sandboxes = os.path.join(os.path.realpath(state), "sandboxes")
 
@@ -45,7 +50,13 @@ class PinnedNamespaces:
         return f"{self._directory(sandbox_id)}/{kind}"
 
     async def pin(
-        self, sandbox_id: str, kinds: AbstractSet[str], *, hostname: str = "", sysctls: Mapping[str, str] | None = None
+        self,
+        sandbox_id: str,
+        kinds: AbstractSet[str],
+        *,
+        hostname: str = "",
+        sysctls: Mapping[str, str] | None = None,
+        userns: UserNamespace | None = None,
     ) -> None:
         """Create and pin namespaces; nothing of them is left after a failure.
 
@@ -54,8 +65,20 @@ class PinnedNamespaces:
         """
         paths = {kind: self.path(sandbox_id, kind) for kind in KINDS if kind in kinds}
         written = {sysctl_path(name, kinds): _sysctl_value(name, value) for name, value in (sysctls or {}).items()}
-        _note(paths, hostname if "uts" in kinds else "", written)
-        await offload(self._pin, sandbox_id, paths, hostname, written)
+        name = hostname if "uts" in kinds else ""
+        if userns is None:
+            _note(paths, name, written)
+            await offload(self._pin, sandbox_id, paths, hostname, written)
+            return
+        paths["user"] = self.path(sandbox_id, "user")
+        _note(paths, name, written, userns)
+        owned = tuple(kind for kind in paths if kind != "user")
+        made, written = await user_namespace(self._zygote, sandbox_id, userns, owned, written)
+        try:
+            await offload(self._pin, sandbox_id, paths, hostname, written, made)
+        finally:
+            for fd in made.values():
+                os.close(fd)
 
     async def pin_pid(self, sandbox_id: str, pid: int) -> None:
         """Pin the PID namespace of process `pid`, in place of one pinned before."""
@@ -73,11 +96,18 @@ class PinnedNamespaces:
     def _directory(self, sandbox_id: str) -> str:
         return f"{self._sandboxes}/{sandbox_id}/ns"
 
-    def _pin(self, sandbox_id: str, paths: Mapping[str, str], hostname: str, sysctls: Mapping[str, str]) -> None:
+    def _pin(
+        self,
+        sandbox_id: str,
+        paths: Mapping[str, str],
+        hostname: str,
+        sysctls: Mapping[str, str],
+        made: Mapping[str, int] = namespaces.NOTHING_MADE,
+    ) -> None:
         self._unpin(sandbox_id)  # What an attempt that was killed has left.
-        os.makedirs(self._directory(sandbox_id), mode=0o700, exist_ok=True)
+        files.make_private(self._directory(sandbox_id))
         try:
-            namespaces.pin_new(paths, hostname=hostname, sysctls=sysctls)
+            namespaces.pin_new(paths, hostname=hostname, sysctls=sysctls, made=made)
         except OSError as error:
             self._unpin(sandbox_id)
             if error.filename and str(error.filename).startswith("/proc/sys/"):
@@ -85,7 +115,7 @@ class PinnedNamespaces:
             raise Internal(f"cannot make namespaces of sandbox {sandbox_id}: {error}") from error
 
     def _pin_pid(self, sandbox_id: str, pid: int) -> None:
-        os.makedirs(self._directory(sandbox_id), mode=0o700, exist_ok=True)
+        files.make_private(self._directory(sandbox_id))
         target = self.path(sandbox_id, "pid")
         namespaces.unpin(target)
         try:
@@ -104,9 +134,15 @@ class PinnedNamespaces:
                 os.rmdir(empty)
 
 
-def _note(paths: Mapping[str, str], hostname: str, sysctls: Mapping[str, str]) -> None:
+def _note(
+    paths: Mapping[str, str], hostname: str, sysctls: Mapping[str, str], userns: UserNamespace | None = None
+) -> None:
     """What making the namespaces asks of the kernel, for whoever traces it."""
-    asked("namespace", f"unshare({' | '.join(f'CLONE_NEW{kind.upper()}' for kind in paths)}) in a thread of its own")
+    flags = " | ".join(f"CLONE_NEW{kind.upper()}" for kind in paths)
+    asked("namespace", f"unshare({flags}) in {'a fork of the zygote' if userns else 'a thread of its own'}")
+    if userns:
+        for file, mappings in (("uid_map", userns.uids), ("gid_map", userns.gids)):
+            asked("namespace", f"/proc/$pid/{file} = {id_map(mappings).strip()}")
     if "net" in paths:
         asked("network", "ip link set lo up")
     if hostname:
@@ -115,6 +151,41 @@ def _note(paths: Mapping[str, str], hostname: str, sysctls: Mapping[str, str]) -
         asked("sysctl", f"/proc/sys/{name} = {value}")
     for kind, path in paths.items():
         asked("namespace", f"mount --bind /proc/thread-self/ns/{kind} {path}")
+
+
+async def user_namespace(
+    zygote: Zygote,
+    sandbox_id: str,
+    userns: UserNamespace,
+    kinds: tuple[str, ...] = (),
+    sysctls: Mapping[str, str] = NO_SYSCTLS,
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Descriptors, the caller's to close, of a new user namespace ("user") and of namespaces of `kinds` that it owns.
+
+    `sysctls` (path below /proc/sys → value) are written inside, and those that only the host's root may write are
+    given back. InvalidArgument for what the kernel refuses of them, Internal for the rest.
+    """
+    spec = UserNamespaceSpec(
+        id=sandbox_id,
+        uid_map=id_map(userns.uids),
+        gid_map=id_map(userns.gids),
+        kinds=kinds,
+        sysctls=tuple(f"{name}={value}" for name, value in sysctls.items()),
+    )
+    try:
+        fds, left = await zygote.user_namespace(spec)
+    except ConmonError as error:
+        if "/proc/sys/" in str(error):
+            raise InvalidArgument(f"sysctls: the kernel refuses this: {error}") from error
+        raise Internal(f"cannot make the user namespace of sandbox {sandbox_id}: {error}") from error
+    names = {entry.partition("=")[0] for entry in left}
+    made = dict(zip(("user", *kinds), fds, strict=True))
+    return made, {name: value for name, value in sysctls.items() if name in names}
+
+
+def id_map(mappings: tuple[IdMapping, ...]) -> str:
+    """What is written to uid_map or gid_map (user_namespaces(7))."""
+    return "".join(f"{each.container_id} {each.host_id} {each.length}\n" for each in mappings)
 
 
 def pinned_below(sandboxes: str, mounts: tuple[mount.MountInfo, ...]) -> Mapping[str, frozenset[str]]:

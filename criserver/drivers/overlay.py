@@ -18,6 +18,7 @@ from criserver.errors import FailedPrecondition, Internal
 from criserver.kernel import files, mount, namespaces, proc, trees
 from criserver.kernel.offload import offload
 from criserver.model.image import layer_name
+from criserver.model.security import Idmap
 from criserver.observe.timings import asked
 
 # mount(2) takes one page of options, the terminating zero included; overlayfs takes this many lower layers.
@@ -55,13 +56,17 @@ class OverlayRootfs:
         """The directory of the writable layer."""
         return f"{self._own(container_id)}/{_UPPER}"
 
-    async def mount(self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False) -> str:
+    async def mount(
+        self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False, idmap: Idmap | None = None
+    ) -> str:
         """Mount layers (lowest first) under a private writable layer; returns the mount point. Idempotent.
 
         `readonly` means without a writable layer at all, for image volumes: a runtime makes a container's root
-        read-only itself. FailedPrecondition when a layer is missing or the directories cannot carry an overlay.
+        read-only itself. With `idmap` the layers' files belong to the ids of that user namespace, and so does the
+        writable layer's root; all else in that is written by the container, with its own ids.
+        FailedPrecondition when a layer is missing or the directories cannot carry an overlay.
         """
-        return await offload(self._mount, container_id, layers, readonly)
+        return await offload(self._mount, container_id, layers, readonly, idmap)
 
     async def unmount(self, container_id: str) -> None:
         """Unmount, keep the writable layer. Idempotent."""
@@ -87,22 +92,24 @@ class OverlayRootfs:
         """The container's directory as seen from that of the layers: in mount options every byte counts."""
         return os.path.relpath(self._own(container_id), self._layers)
 
-    def _mount(self, container_id: str, layers: Sequence[int], readonly: bool) -> str:
+    def _mount(self, container_id: str, layers: Sequence[int], readonly: bool, idmap: Idmap | None) -> str:
         target = self.path(container_id)
         if mount.is_mountpoint(target):
             return target
         own = self._own(container_id)
-        os.makedirs(target, mode=0o700, exist_ok=True)
-        os.makedirs(own, mode=0o700, exist_ok=True)
-        os.makedirs(self._layers, mode=0o700, exist_ok=True)
+        for directory in (target, own, self._layers):
+            files.make_private(directory)
         lower = self._lower(container_id, layers, readonly)
         upper = "" if readonly else self._from_layers(container_id)
         options = mount_options(lower, upper, volatile=self._volatile)
         try:
             if not readonly:
-                self._prepare(own, layers)
+                self._prepare(own, layers, idmap)
+            if idmap is not None:
+                self._let_in(target, idmap)
+                asked("mount", f"mount --bind -o X-mount.idmap={idmap.namespace} {self._layers} {self._layers}")
             asked("mount", f"cd {self._layers} && mount -t overlay -o {options} overlay {target}")
-            namespaces.in_directory(self._layers, lambda: mount.mount("overlay", target, "overlay", 0, options))
+            mount_layers(self._layers, lower, target, options, idmap=idmap)
         except OSError as error:
             raise _explained(error, container_id) from error
         return target
@@ -119,7 +126,19 @@ class OverlayRootfs:
             lower.append(empty)
         return lower
 
-    def _prepare(self, own: str, layers: Sequence[int]) -> None:
+    def _let_in(self, target: str, idmap: Idmap) -> None:
+        """Let the root of a user namespace, a stranger on the host, come to its container's root by the path.
+
+        The directories above that are others' as well may be passed, not listed; the container's own, by it alone.
+        """
+        _, gid = idmap.ids.on_host(0, 0)
+        own = os.path.dirname(target)
+        for shared in (os.path.dirname(self._mounts), self._mounts):
+            os.chmod(shared, 0o711)
+        os.chown(own, 0, gid)
+        os.chmod(own, 0o710)
+
+    def _prepare(self, own: str, layers: Sequence[int], idmap: Idmap | None) -> None:
         """Make the writable layer, or ready it to be mounted again."""
         boot, marker = proc.boot_id(), f"{own}/{_BOOT}"
         if _content(marker) not in ("", boot):
@@ -129,20 +148,23 @@ class OverlayRootfs:
         trees.remove_tree(f"{own}/{_WORK}")
         os.makedirs(f"{own}/{_WORK}", mode=0o700)
         if not os.path.isdir(f"{own}/{_UPPER}"):
-            self._make_upper(own, layers)
+            self._make_upper(own, layers, idmap)
         files.write_atomic(marker, boot.encode())
 
-    def _make_upper(self, own: str, layers: Sequence[int]) -> None:
+    def _make_upper(self, own: str, layers: Sequence[int], idmap: Idmap | None) -> None:
         """The merged root directory shows the upper's owner and mode: the image's, from its topmost layer."""
         fresh = f"{own}/{_FRESH}"
         trees.remove_tree(fresh)
         os.mkdir(fresh)
         if layers:
             image = os.lstat(f"{self._layers}/{layer_name(layers[-1])}")
-            os.chown(fresh, image.st_uid, image.st_gid)
+            ids = image.st_uid, image.st_gid
+            os.chown(fresh, *(idmap.ids.on_host(*ids) if idmap else ids))
             os.chmod(fresh, stat.S_IMODE(image.st_mode))
             os.utime(fresh, ns=(image.st_atime_ns, image.st_mtime_ns))
         else:
+            if idmap:
+                os.chown(fresh, *idmap.ids.on_host(0, 0))
             os.chmod(fresh, 0o755)
         os.rename(fresh, f"{own}/{_UPPER}")
 
@@ -167,6 +189,34 @@ class OverlayRootfs:
         writable = [found for found in _names(self._writable) if set(OWN).intersection(_names(self._own(found)))]
         mounted = [found for found in _names(self._mounts) if os.path.isdir(self.path(found))]
         return frozenset([*writable, *mounted])
+
+
+def mount_layers(
+    layers: str, lower: Sequence[str], target: str, options: str, flags: int = 0, *, idmap: Idmap | None = None
+) -> None:
+    """Mount an overlay at `target` whose `options` name `lower` and more, relative to `layers`. OSError. Blocks.
+
+    With `idmap` what lies in `layers` appears with the ids of that user namespace: an overlay keeps how its lower
+    layers are mapped (Linux 5.19), while it cannot be mapped itself. The mapped view of all layers is only there while
+    the overlay is made, in mounts that nobody else sees, so pods with any mappings share the same files.
+    """
+
+    def overlay() -> None:
+        mount.mount("overlay", target, "overlay", flags, options)
+
+    def mapped(userns: str) -> None:
+        # Other stores' layers are reached by links, s0/7 for one, so their directories are elsewhere.
+        links = {os.path.dirname(name) for name in lower if not name.startswith("..")}
+        for directory in {os.path.realpath(f"{layers}/{link}") for link in links}:
+            mount.bind_mapped(directory, directory, userns)
+        os.chdir(layers)
+        overlay()
+
+    if idmap is None:
+        namespaces.in_directory(layers, overlay)
+    else:
+        userns = idmap.namespace
+        namespaces.in_private_mounts(lambda: mapped(userns), target)
 
 
 def mount_options(lower: Sequence[str], upper: str, *, volatile: bool) -> str:

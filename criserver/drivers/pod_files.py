@@ -6,7 +6,7 @@ import os
 
 from criserver.kernel import mount
 from criserver.kernel.fds import remove_tree
-from criserver.kernel.files import write_atomic
+from criserver.kernel.files import make_private, write_atomic
 from criserver.kernel.offload import offload
 from criserver.model.sandbox import SandboxConfig
 from criserver.model.security import NamespaceMode
@@ -55,17 +55,20 @@ class PodFilesDriver:
 
     def _create(self, sandbox_id: str, config: SandboxConfig, hostname: str) -> None:
         paths = self.paths(sandbox_id, config)
-        os.makedirs(os.path.join(self._base, sandbox_id), mode=0o700, exist_ok=True)
+        userns = config.security.namespace_options.own_userns
+        root = userns.on_host(0, 0) if userns else (0, 0)  # the pod's root may write what every container shows
+        make_private(os.path.join(self._base, sandbox_id))
         resolv = etc_files.resolv_conf(config.dns) if config.dns else _node_file("/etc/resolv.conf")
         hosts = _node_file("/etc/hosts") if config.host_network else etc_files.hosts(hostname)
         for path, text in ((paths.hosts, hosts), (paths.resolv_conf, resolv), (paths.hostname, f"{hostname}\n")):
             asked("file", f"write {path}", text)
             write_atomic(path, text.encode(), 0o644)
+            os.chown(path, *root)
         if paths.shm != "/dev/shm":
             os.makedirs(paths.shm, mode=0o700, exist_ok=True)
             if not mount.is_mountpoint(paths.shm):
                 flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
-                options = f"mode=1777,size={self._shm_size}"
+                options = f"mode=1777,size={self._shm_size},uid={root[0]},gid={root[1]}"
                 asked("mount", f"mount -t tmpfs -o nosuid,nodev,noexec,{options} shm {paths.shm}")
                 mount.mount("shm", paths.shm, "tmpfs", flags, options)
 

@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 FAST, SAFE = "crun", "runc"
 # The kernel has recursive read-only mounts since this version (mount_setattr(2)).
 _KERNEL_RRO = (5, 12)
-# Since this version crun has recursive read-only mounts; it tells nobody before `features` came with 1.9.
-_CRUN_RRO = (1, 0)
-
 # Seconds. A start or delete that takes longer is stuck in the kernel or on a hook.
 _CALL_TIMEOUT = 120.0
 _PROBE_TIMEOUT = 10.0
@@ -128,14 +125,17 @@ class OciRuntime:
 
 
 async def open_runtime(
-    handlers: Mapping[str, HandlerConfig], *, default: str, state: str, cgroup_driver: str
+    handlers: Mapping[str, HandlerConfig], *, default: str, state: str, cgroup_driver: str, lacks_idmap: str = ""
 ) -> OciRuntime:
     """Look which of the configured handlers there are on this host, and what they can do.
 
     `default` is a handler's name or "auto"; `state` the server's state directory; `cgroup_driver` "cgroupfs" or
-    "systemd". A handler whose binary is missing is left out: calls that name it say so.
+    "systemd"; `lacks_idmap` says why this host has no pods with user namespaces, if so. A handler whose binary is
+    missing is left out: calls that name it say so.
     """
-    probed = await asyncio.gather(*(_probe(name, entry, state, cgroup_driver) for name, entry in handlers.items()))
+    probed = await asyncio.gather(
+        *(_probe(name, entry, state, cgroup_driver, lacks_idmap) for name, entry in handlers.items())
+    )
     found = {handler.name: handler for handler in probed if handler is not None}
     missing = {name: entry.path for name, entry in handlers.items() if name not in found}
     choice = Choice(default, "as configured") if default != "auto" else await _choose(found, state, cgroup_driver)
@@ -155,27 +155,30 @@ async def _choose(found: Mapping[str, Handler], state: str, cgroup_driver: str) 
     return Choice(SAFE, f"{FAST} does not work on this host: {refusal}")
 
 
-async def _probe(name: str, entry: HandlerConfig, state: str, cgroup_driver: str) -> Handler | None:
+async def _probe(
+    name: str, entry: HandlerConfig, state: str, cgroup_driver: str, lacks_idmap: str
+) -> Handler | None:
     try:
         path = process.find_program(entry.path)
     except FailedPrecondition:
         return None
     root = entry.root or f"{state}/runtime/{name}"
     handler = Handler(name, entry.type, path, command(path, root, cgroup_driver))
+    told = await process.run([path, "--version"], timeout=_PROBE_TIMEOUT)
     done = await process.run([path, "features"], timeout=_PROBE_TIMEOUT)
-    features = runtime_words.features(done.stdout) if done.returncode == 0 else await _unsaid(entry.type, path)
-    # `user_namespaces` stays False whatever the runtime can: pods with user namespaces of their own are refused so far.
+    known = runtime_words.known(told.stdout)
+    features = runtime_words.features(done.stdout) if done.returncode == 0 else known
+    if not (features.idmapped_mounts or known.idmapped_mounts):
+        lacks_idmap = lacks_idmap or (
+            f"{path} {runtime_words.version(told.stdout)} has no idmapped mounts, which runc has since 1.2 and crun "
+            "since 1.8.1"
+        )
     modern = kernel_version(platform.release()) >= _KERNEL_RRO
-    return replace(handler, recursive_read_only_mounts=features.recursive_read_only and modern)
-
-
-async def _unsaid(kind: str, path: str) -> runtime_words.Features:
-    """What a runtime can that does not know `features`."""
-    if kind != "crun":
-        return runtime_words.Features()
-    done = await process.run([path, "--version"], timeout=_PROBE_TIMEOUT)
-    number = runtime_words.release(runtime_words.version(done.stdout))
-    return runtime_words.Features(recursive_read_only=number >= _CRUN_RRO)
+    return replace(
+        handler,
+        recursive_read_only_mounts=features.recursive_read_only and modern,
+        lacks_user_namespaces=lacks_idmap,
+    )
 
 
 def command(path: str, root: str, cgroup_driver: str) -> tuple[str, ...]:

@@ -62,6 +62,17 @@ def features(stdout: bytes) -> Features:
     )
 
 
+def known(version_stdout: bytes) -> Features:
+    """What a runtime can that has no `features` to say so, by what `--version` prints.
+
+    crun has that command since 1.8.6, and tells of idmapped mounts there since 1.9; it takes mappings the right way
+    round since 1.8.1 (its NEWS), and has recursive read-only mounts since 1.0.
+    """
+    name, _, _ = version_stdout.decode("utf-8", "replace").partition(" ")
+    number = release(version(version_stdout)) if name == "crun" else ()
+    return Features(recursive_read_only=number >= (1, 0), idmapped_mounts=number >= (1, 8, 1))
+
+
 def _at(document: object, *names: str) -> object:
     for name in names:
         if not isinstance(document, dict):

@@ -32,6 +32,15 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, *, durable: bool = F
         sync_directory(directory)
 
 
+def make_private(directory: str) -> None:
+    """Make a directory (0700) and those above it that are missing, which os.makedirs would open to others. Blocks."""
+    parent = os.path.dirname(directory)
+    if parent and not os.path.isdir(parent):
+        make_private(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+
+
 def remove(path: str) -> None:
     """Remove a file; a missing one is fine. Blocks."""
     with contextlib.suppress(FileNotFoundError):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import POINTER, c_char_p, c_int, c_long, c_short, c_size_t, c_uint64, c_ulong, c_void_p
+from ctypes import POINTER, c_char_p, c_int, c_long, c_short, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
+from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -27,7 +28,23 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
-_OPENAT2 = 437  # the same number on every architecture (include/uapi/asm-generic/unistd.h)
+
+class MountAttr(ctypes.Structure):
+    """struct mount_attr of mount_setattr(2)."""
+
+    _fields_ = [("attr_set", c_uint64), ("attr_clr", c_uint64), ("propagation", c_uint64), ("userns_fd", c_uint64)]
+
+
+# The same numbers on every architecture (include/uapi/asm-generic/unistd.h).
+_OPEN_TREE = 428
+_MOVE_MOUNT = 429
+_OPENAT2 = 437
+_MOUNT_SETATTR = 442
+
+AT_EMPTY_PATH = 0x1000
+AT_FDCWD = -100
+MOVE_MOUNT_F_EMPTY_PATH = 0x04
+OPEN_TREE_CLONE = 1
 
 _POSIX_SPAWN_SETSIGDEF = 0x04
 _POSIX_SPAWN_SETSIGMASK = 0x08
@@ -37,7 +54,7 @@ _OPAQUE = 512
 
 
 def _declare(name: str, *argtypes: object, restype: object = c_int) -> Callable[..., int]:
-    function = getattr(_libc, name)
+    function: Any = _libc[name]  # by index each is an object of its own: "syscall" has several signatures
     function.argtypes = argtypes
     function.restype = restype
     return function  # type: ignore[no-any-return]
@@ -45,6 +62,11 @@ def _declare(name: str, *argtypes: object, restype: object = c_int) -> Callable[
 
 _mount = _declare("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
 _setns = _declare("setns", c_int, c_int)
+_syscall_mount_setattr = _declare(
+    "syscall", c_long, c_int, c_char_p, c_uint, POINTER(MountAttr), c_size_t, restype=c_long
+)
+_syscall_move_mount = _declare("syscall", c_long, c_int, c_char_p, c_int, c_char_p, c_uint, restype=c_long)
+_syscall_open_tree = _declare("syscall", c_long, c_int, c_char_p, c_uint, restype=c_long)
 _syscall_openat2 = _declare("syscall", c_long, c_int, c_char_p, POINTER(OpenHow), c_size_t, restype=c_long)
 _umount2 = _declare("umount2", c_char_p, c_int)
 _unshare = _declare("unshare", c_int)
@@ -83,6 +105,28 @@ def mount(source: str, target: str, fstype: str, flags: int, data: str) -> None:
     encoded = [os.fsencode(part) if part else None for part in (source, target, fstype)]
     if _mount(*encoded, flags, os.fsencode(data) if data else None) != 0:
         raise _failed("mount", target, source or None)
+
+
+def open_tree(path: str) -> int:
+    """open_tree(2) with OPEN_TREE_CLONE: a copy of the mount at `path` that lies nowhere yet; close-on-exec."""
+    fd = _syscall_open_tree(_OPEN_TREE, AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    if fd < 0:
+        raise _failed("open_tree", path)
+    return fd
+
+
+def mount_setattr(fd: int, attr_set: int, userns_fd: int = 0) -> None:
+    """mount_setattr(2) of the mount behind `fd`; with MOUNT_ATTR_IDMAP `userns_fd` is a user namespace."""
+    attributes = MountAttr(attr_set=attr_set, attr_clr=0, propagation=0, userns_fd=userns_fd)
+    size = ctypes.sizeof(attributes)
+    if _syscall_mount_setattr(_MOUNT_SETATTR, fd, b"", AT_EMPTY_PATH, ctypes.byref(attributes), size) != 0:
+        raise _failed("mount_setattr")
+
+
+def move_mount(fd: int, target: str) -> None:
+    """move_mount(2): let the mount behind `fd`, from `open_tree`, lie at `target`."""
+    if _syscall_move_mount(_MOVE_MOUNT, fd, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH) != 0:
+        raise _failed("move_mount", target)
 
 
 def umount2(target: str, flags: int) -> None:

@@ -27,6 +27,13 @@ MS_SLAVE = 1 << 19
 UMOUNT_NOFOLLOW = 8
 
 
+# Of mount_setattr(2).
+MOUNT_ATTR_RDONLY = 0x01
+MOUNT_ATTR_NOSUID = 0x02
+MOUNT_ATTR_NODEV = 0x04
+MOUNT_ATTR_IDMAP = 0x100000
+
+
 @dataclass(frozen=True, slots=True)
 class MountInfo:
     """One line of mountinfo: what is mounted where. `device` is "major:minor", `optional` the propagation fields."""
@@ -51,6 +58,26 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "")
 def bind(source: str, target: str, *, recursive: bool = False) -> None:
     """Make `source` appear at `target` too, with the mounts below it if `recursive`."""
     libc.mount(source, target, "", MS_BIND | (MS_REC if recursive else 0), "")
+
+
+def bind_mapped(source: str, target: str, userns: str, attributes: int = 0) -> None:
+    """Make `source` appear at `target` with its ids mapped as in the user namespace at the path `userns`.
+
+    What id 0 owns there is the namespace's root's here, and so on (mount_setattr(2), MOUNT_ATTR_IDMAP; Linux 5.12, and
+    a file system that has it). `attributes` are more MOUNT_ATTR_ flags.
+    """
+    namespace = os.open(userns, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        tree = libc.open_tree(source)
+        try:
+            libc.mount_setattr(tree, MOUNT_ATTR_IDMAP | attributes, namespace)
+            libc.move_mount(tree, target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, source) from None
+        finally:
+            os.close(tree)
+    finally:
+        os.close(namespace)
 
 
 def set_propagation(target: str, propagation: int) -> None:

@@ -18,8 +18,10 @@ from typing import TypeVar
 from criserver.kernel import files, libc, mount
 
 T = TypeVar("T")
+NOTHING_MADE: Mapping[str, int] = {}
 
 CLONE_FS = 0x00000200
+CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWNET = 0x40000000
 CLONE_NEWUTS = 0x04000000
@@ -37,14 +39,17 @@ def in_thread(function: Callable[[], T]) -> T:
         return once.submit(function).result()
 
 
-def pin_new(targets: Mapping[str, str], *, hostname: str, sysctls: Mapping[str, str]) -> None:
+def pin_new(
+    targets: Mapping[str, str], *, hostname: str, sysctls: Mapping[str, str], made: Mapping[str, int] = NOTHING_MADE
+) -> None:
     """Make new namespaces and bind each to its file: `targets` is kind ("net", "ipc", "uts") → path. Blocks.
 
     In a new net namespace loopback comes up; `hostname`, if any, goes to the new uts namespace; `sysctls` (names
-    with slashes, relative to /proc/sys) are written inside all of them. OSError says which step failed; files and
-    mounts made until then stay, for the caller to `unpin`.
+    with slashes, relative to /proc/sys) are written inside all of them. `made` are those that somebody else has made,
+    by kind, as descriptors: all of `targets` then, and one of kind "user" is only pinned. OSError says which step
+    failed; files and mounts made until then stay, for the caller to `unpin`.
     """
-    in_thread(lambda: _make_and_pin(targets, hostname, sysctls))
+    in_thread(lambda: _make_and_pin(targets, hostname, sysctls, made))
 
 
 def pin_of(pid: int, kind: str, target: str) -> None:
@@ -104,10 +109,48 @@ def in_directory(path: str, function: Callable[[], T]) -> T:
     return in_thread(body)
 
 
-def _make_and_pin(targets: Mapping[str, str], hostname: str, sysctls: Mapping[str, str]) -> None:
+def in_private_mounts(function: Callable[[], T], target: str = "") -> T:
+    """Run `function` in a throw-away mount namespace; what it has mounted at `target`, if given, then lies here too.
+
+    Every other mount that it makes is gone with the thread, even when this process is killed at any instruction.
+    Blocks.
+    """
+
+    def body() -> T:
+        here = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            libc.unshare(CLONE_NEWNS)
+            mount.set_propagation("/", mount.MS_PRIVATE | mount.MS_REC)
+            result = function()
+            if target:
+                _hand_over(target, here)
+        finally:
+            os.close(here)
+        return result
+
+    return in_thread(body)
+
+
+def _hand_over(target: str, namespace: int) -> None:
+    """Go to that mount namespace and let the mount at `target` lie there, too."""
+    tree = libc.open_tree(target)
+    try:
+        libc.setns(namespace, CLONE_NEWNS)
+        libc.move_mount(tree, target)
+    finally:
+        os.close(tree)
+
+
+def _make_and_pin(
+    targets: Mapping[str, str], hostname: str, sysctls: Mapping[str, str], made: Mapping[str, int]
+) -> None:
     flags = 0
     for kind in targets:
-        flags |= _CLONE_FLAGS[kind]
+        if kind in made:
+            if kind != "user":  # which no thread of a process with several can enter, and none needs to
+                libc.setns(made[kind], 0)
+        else:
+            flags |= _CLONE_FLAGS[kind]
     libc.unshare(flags)
     if "net" in targets:
         _loopback_up()
@@ -116,7 +159,7 @@ def _make_and_pin(targets: Mapping[str, str], hostname: str, sysctls: Mapping[st
     for name, value in sysctls.items():
         _write_sysctl(name, value)
     for kind, target in targets.items():
-        _pin(f"/proc/thread-self/ns/{kind}", target)
+        _pin(f"/proc/self/fd/{made[kind]}" if kind in made else f"/proc/thread-self/ns/{kind}", target)
 
 
 def _pin(namespace: str, target: str) -> None:

@@ -23,6 +23,7 @@ from criserver.state.containers import Containers
 
 log = logging.getLogger(__name__)
 ACCOUNTS_LIMIT = 4 << 20  # bytes of an image's /etc/passwd or /etc/group that are read (CVE-2026-47262)
+KINDS = ("net", "ipc", "uts", "pid", "user")
 NO_VOLUMES: Mapping[str, str] = {}
 
 
@@ -87,7 +88,7 @@ class Builder:
             namespaces=self._namespaces(sandbox, config),
             files=SandboxFiles(paths.hosts, paths.resolv_conf, paths.hostname, paths.shm),
             mounts=tuple([await self._mount(mount, image_volumes) for mount in config.mounts]),
-            volumes=await self._volumes(row, image, rootfs),
+            volumes=await self._volumes(sandbox, row, image, rootfs),
             devices=await self._devices(config),
             seccomp_localhost=await self._seccomp(config),
             edits=await powers.injections.devices(cdi_requested(config.cdi_devices, config.annotations)),
@@ -99,15 +100,17 @@ class Builder:
         self._say_once(clamped(wish))
         return Built(spec, identity.user)
 
-    def _host(self, handler: str) -> HostFacts:
+    def _host(self, handler_name: str) -> HostFacts:
         """The host as this handler can use it."""
+        handler = self._powers.runtime.handler(handler_name)
         return replace(
             self._facts(),
-            recursive_read_only=self._powers.runtime.handler(handler).recursive_read_only_mounts,
+            recursive_read_only=handler.recursive_read_only_mounts,
+            idmapped_mounts=not handler.lacks_user_namespaces,
         )
 
     def _namespaces(self, sandbox: Sandbox, config: ContainerConfig) -> Mapping[str, str]:
-        paths = {kind: self._powers.namespaces.path(sandbox.id, kind) for kind in ("net", "ipc", "uts", "pid")}
+        paths = {kind: self._powers.namespaces.path(sandbox.id, kind) for kind in KINDS}
         options = config.security.namespace_options
         if options.pid is NamespaceMode.TARGET:
             target = self._containers.get(options.target_id)
@@ -141,12 +144,18 @@ class Builder:
             return None
         return await self._powers.host.profile(asked.localhost_ref)
 
-    async def _volumes(self, row: Container, image: Image, rootfs: str) -> tuple[tuple[str, str], ...]:
+    async def _volumes(
+        self, sandbox: Sandbox, row: Container, image: Image, rootfs: str
+    ) -> tuple[tuple[str, str], ...]:
         """A private directory for every VOLUME of the image that no mount of the request covers."""
+        userns = sandbox.config.security.namespace_options.own_userns
+        owner = userns.on_host(0, 0) if userns else (0, 0)
         covered = {mount.container_path.rstrip("/") for mount in row.config.mounts}
         wanted = [path for path in volume_destinations(image.defaults.volumes) if path not in covered]
         bundles = self._powers.bundles
-        return tuple([(path, await bundles.volume(row.id, number, rootfs, path)) for number, path in enumerate(wanted)])
+        return tuple(
+            [(path, await bundles.volume(row.id, number, rootfs, path, owner)) for number, path in enumerate(wanted)]
+        )
 
     def _say_once(self, clamps: tuple[str, ...]) -> None:
         for text in clamps:

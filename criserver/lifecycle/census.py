@@ -87,7 +87,8 @@ class Census:
 
 def wanted_namespaces(row: Sandbox) -> set[str]:
     """The kinds of namespaces that a ready sandbox cannot be without."""
-    return {"uts"} | (set() if row.config.host_network else {"net"}) | ({"pid"} if row.pid_init else set())
+    wanted = {"uts"} | (set() if row.config.host_network else {"net"}) | ({"pid"} if row.pid_init else set())
+    return wanted | ({"user"} if row.config.security.namespace_options.own_userns else set())
 
 
 def _by_state(kind: type[SandboxState | ContainerState], states: Collection[str]) -> dict[str, int]:

@@ -34,6 +34,7 @@ from criserver.lifecycle.undo import UndoStack
 from criserver.model.container import Container, ContainerConfig, ContainerState
 from criserver.model.image import Image
 from criserver.model.sandbox import Sandbox, SandboxState
+from criserver.model.security import Idmap
 from criserver.model.transitions import check_container
 from criserver.observe.context import log_context
 from criserver.observe.timings import Stages, asked
@@ -188,16 +189,20 @@ class ContainerLifecycle:
     async def _build(self, sandbox: Sandbox, row: Container, image: Image, undo: UndoStack, stages: Stages) -> None:
         powers, config = self._powers, row.config
         await powers.images.lease(image.id, image_holder(row.id))
+        userns = sandbox.config.security.namespace_options.own_userns
+        idmap = Idmap(powers.namespaces.path(sandbox.id, "user"), userns) if userns else None
         with stages.stage("rootfs"):
-            rootfs = await undo.step(ROOTFS, lambda: powers.rootfs.mount(row.id, image.layers))
+            rootfs = await undo.step(ROOTFS, lambda: powers.rootfs.mount(row.id, image.layers, idmap=idmap))
         volumes: dict[str, str] = {}
         if images := volume_images(powers, config):
             with stages.stage("image volumes"):
-                volumes = await undo.step(IMAGE_VOLUMES, lambda: mount_volumes(powers, row.id, images))
+                volumes = await undo.step(IMAGE_VOLUMES, lambda: mount_volumes(powers, row.id, images, idmap))
         with stages.stage("spec"):
             built = await self._builder.build(sandbox, row, image, rootfs, volumes)
             await powers.bundles.write(row.id, built.spec)
         handler = powers.runtime.handler(row.runtime_handler)
+        ids = built.user.uid, built.user.gid
+        stdio_uid, stdio_gid = userns.on_host(*ids) if userns else ids
         request = MonitorRequest(
             container_id=row.id,
             bundle=powers.bundles.path(row.id),
@@ -206,8 +211,8 @@ class ContainerLifecycle:
             terminal=config.tty,
             stdin=config.stdin,
             stdin_once=config.stdin_once,
-            stdio_uid=built.user.uid,
-            stdio_gid=built.user.gid,
+            stdio_uid=stdio_uid,
+            stdio_gid=stdio_gid,
         )
         with stages.stage("runtime create"):
             pid = await undo.step(MONITOR, lambda: powers.monitors.create(request), row.runtime_handler)

@@ -9,6 +9,7 @@ from criserver.lifecycle.container_steps import image_holder
 from criserver.lifecycle.powers import Powers
 from criserver.model.container import ContainerConfig, Mount
 from criserver.model.image import Image
+from criserver.model.security import Idmap
 
 
 def volume_images(powers: Powers, config: ContainerConfig) -> dict[str, Image]:
@@ -26,12 +27,14 @@ def volume_images(powers: Powers, config: ContainerConfig) -> dict[str, Image]:
     return found
 
 
-async def mount_volumes(powers: Powers, container_id: str, images: Mapping[str, Image]) -> dict[str, str]:
+async def mount_volumes(
+    powers: Powers, container_id: str, images: Mapping[str, Image], idmap: Idmap | None
+) -> dict[str, str]:
     """Hold and mount each; container path → where on the host."""
     sources = {}
     for number, (path, image) in enumerate(images.items()):
         await powers.images.lease(image.id, image_holder(container_id))
-        sources[path] = await powers.image_volumes.mount(container_id, number, image.layers)
+        sources[path] = await powers.image_volumes.mount(container_id, number, image.layers, idmap)
     return sources
 
 

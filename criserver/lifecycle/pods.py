@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 
-from criserver.errors import Unimplemented
+from criserver.errors import FailedPrecondition
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.deliveries import Deliveries
 from criserver.lifecycle.forward import REMOVE_POD, STOP_POD, go
@@ -28,6 +28,7 @@ from criserver.model.transitions import check_sandbox
 from criserver.observe.context import log_context
 from criserver.observe.timings import Stages, asked
 from criserver.ports.network import Attachment
+from criserver.ports.runtime import Handler
 from criserver.spec import sysctls
 from criserver.state.codec import encode
 from criserver.state.journal import Journal
@@ -35,6 +36,7 @@ from criserver.state.sandboxes import Sandboxes
 
 log = logging.getLogger(__name__)
 NO_SYSCTLS: Mapping[str, str] = {}
+_USERNS = "config.linux.security_context.namespace_options.userns_options"
 
 
 class PodLifecycle:
@@ -90,7 +92,7 @@ class PodLifecycle:
         if existing and unread and self._answers(existing, config, handler_name):
             return existing.id
         handler = self._powers.runtime.handler(handler_name)
-        _check(config)
+        _check(config, handler)
         if config.cgroup_parent:
             self._powers.cgroups.check_parent(config.cgroup_parent)
         sandbox = Sandbox(
@@ -124,7 +126,12 @@ class PodLifecycle:
         kinds |= {"ipc"} if options.ipc is not NamespaceMode.NODE else set()
         values = sysctls.with_defaults(self._default_sysctls, config.sysctls, options)
         with stages.stage("namespaces"):
-            await undo.step(NAMESPACES, lambda: powers.namespaces.pin(key, kinds, hostname=hostname, sysctls=values))
+            await undo.step(
+                NAMESPACES,
+                lambda: powers.namespaces.pin(
+                    key, kinds, hostname=hostname, sysctls=values, userns=options.own_userns
+                ),
+            )
         parent = config.cgroup_parent or powers.cgroups.default_parent(key)
         # The plugins take most of the time, and need nothing but the network namespace.
         (owns, pid_init), attachment = await together(
@@ -170,6 +177,8 @@ class PodLifecycle:
     async def _pod_init(self, sandbox: Sandbox, undo: UndoStack, parent: str, kinds: set[str]) -> int:
         powers, key = self._powers, sandbox.id
         leaf = powers.cgroups.pod_init_path(parent, key)
+        if sandbox.config.security.namespace_options.own_userns:
+            kinds = kinds | {"user"}
         joined = {kind: powers.namespaces.path(key, kind) for kind in sorted(kinds)}
 
         async def fork() -> int:
@@ -250,9 +259,9 @@ class PodLifecycle:
         return log_context(pod=f"{meta.namespace}/{meta.name}", sandbox_id=sandbox.id)
 
 
-def _check(config: SandboxConfig) -> None:
-    userns = config.security.namespace_options.userns
-    if userns is not None and userns.mode is NamespaceMode.POD:
-        raise Unimplemented(
-            "config.linux.security_context.namespace_options.userns_options.mode: POD is not built yet; use NODE"
+def _check(config: SandboxConfig, handler: Handler) -> None:
+    if config.security.namespace_options.own_userns and handler.lacks_user_namespaces:
+        raise FailedPrecondition(
+            f"{_USERNS}.mode: POD, but with runtime handler {handler.name!r} {handler.lacks_user_namespaces}; "
+            "use another handler, or mode NODE (hostUsers: true in a pod)"
         )

@@ -55,6 +55,25 @@ class UserNamespace:
     uids: tuple[IdMapping, ...] = ()
     gids: tuple[IdMapping, ...] = ()
 
+    def on_host(self, uid: int, gid: int) -> tuple[int, int]:
+        """What the ids of a user inside are on the host; those that are not mapped are the pod's root's."""
+        return _on_host(self.uids, uid), _on_host(self.gids, gid)
+
+
+def _on_host(mappings: tuple[IdMapping, ...], inside: int) -> int:
+    for each in mappings:
+        if each.container_id <= inside < each.container_id + each.length:
+            return each.host_id + inside - each.container_id
+    return mappings[0].host_id
+
+
+@dataclass(frozen=True, slots=True)
+class Idmap:
+    """How a pod with a user namespace sees files of the host: the namespace's path, and its ids."""
+
+    namespace: str
+    ids: UserNamespace
+
 
 @dataclass(frozen=True, slots=True)
 class NamespaceOptions:
@@ -65,6 +84,11 @@ class NamespaceOptions:
     ipc: NamespaceMode = NamespaceMode.POD
     target_id: str = ""
     userns: UserNamespace | None = None
+
+    @property
+    def own_userns(self) -> UserNamespace | None:
+        """The user namespace that the pod has for itself; None when it lives in the node's."""
+        return self.userns if self.userns is not None and self.userns.mode is NamespaceMode.POD else None
 
 
 @dataclass(frozen=True, slots=True)

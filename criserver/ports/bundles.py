@@ -21,10 +21,13 @@ class Bundles(Protocol):
         """config.json as it was written; Internal when it is missing or damaged."""
         ...
 
-    async def volume(self, container_id: str, number: int, rootfs: str, destination: str) -> str:
+    async def volume(
+        self, container_id: str, number: int, rootfs: str, destination: str, owner: tuple[int, int] = (0, 0)
+    ) -> str:
         """The anonymous volume of a VOLUME of the image, filled with what the root has there; returns its path.
 
-        Fifos, sockets and devices stay behind. InvalidArgument for what cannot be copied, ResourceExhausted.
+        Where the root has nothing, it belongs to `owner` (uid and gid on the host). Fifos, sockets and devices stay
+        behind. InvalidArgument for what cannot be copied, ResourceExhausted.
         """
         ...
 

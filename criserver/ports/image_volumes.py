@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from criserver.model.security import Idmap
+
 
 class ImageVolumes(Protocol):
     """Mount and drop image volumes; names derive from the container id."""
 
-    async def mount(self, container_id: str, number: int, layers: tuple[int, ...]) -> str:
-        """Mount layers (lowest first) read-only as the container's volume `number`; returns the mount point."""
+    async def mount(
+        self, container_id: str, number: int, layers: tuple[int, ...], idmap: Idmap | None = None
+    ) -> str:
+        """Mount layers (lowest first) read-only as the container's volume `number`; returns the mount point.
+
+        With `idmap` their files belong to the ids of that user namespace.
+        """
         ...
 
     async def sub_path(self, volume: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Pinned namespaces: a pod's net, ipc, uts and pid namespaces, held by bind mounts and named by the sandbox id."""
+"""Pinned namespaces: a pod's net, ipc, uts, pid and user, held by bind mounts and named by the sandbox id."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
+from criserver.model.security import UserNamespace
+
 
 class Namespaces(Protocol):
     """Make, find and drop the namespaces of a sandbox."""
 
     def path(self, sandbox_id: str, kind: str) -> str:
-        """Where the namespace of that kind ("net", "ipc", "uts", "pid") is or would be pinned."""
+        """Where the namespace of that kind ("net", "ipc", "uts", "pid", "user") is or would be pinned."""
         ...
 
     async def pin(
-        self, sandbox_id: str, kinds: AbstractSet[str], *, hostname: str = "", sysctls: Mapping[str, str] | None = None
+        self,
+        sandbox_id: str,
+        kinds: AbstractSet[str],
+        *,
+        hostname: str = "",
+        sysctls: Mapping[str, str] | None = None,
+        userns: UserNamespace | None = None,
     ) -> None:
-        """Create and pin namespaces; loopback up in a new net, hostname set in a new uts, sysctls written inside."""
+        """Create and pin namespaces; loopback up in a new net, hostname set in a new uts, sysctls written inside.
+
+        With `userns` a user namespace with its mappings is pinned too, and owns the others.
+        """
         ...
 
     async def pin_pid(self, sandbox_id: str, pid: int) -> None:

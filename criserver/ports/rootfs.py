@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from criserver.model.security import Idmap
+
 
 class Rootfs(Protocol):
     """Mount and drop container roots; names derive from the container id."""
@@ -16,8 +18,13 @@ class Rootfs(Protocol):
         """The directory of the writable layer, which is or would be there: what the container has written."""
         ...
 
-    async def mount(self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False) -> str:
-        """Mount layers (lowest first) under a private writable layer; returns the mount point. Idempotent."""
+    async def mount(
+        self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False, idmap: Idmap | None = None
+    ) -> str:
+        """Mount layers (lowest first) under a private writable layer; returns the mount point. Idempotent.
+
+        With `idmap` the layers' files belong to the ids of that user namespace, and its root can reach the mount point.
+        """
         ...
 
     async def unmount(self, container_id: str) -> None:

@@ -12,6 +12,7 @@ class Handler:
     """A runtime handler of the configuration, resolved on this host.
 
     `command` is the argv prefix that every runtime call starts with: the binary, its --root and cgroup driver flags.
+    `lacks_user_namespaces` says why pods cannot have user namespaces of their own with it, "" where they can.
     """
 
     name: str
@@ -19,7 +20,7 @@ class Handler:
     path: str
     command: tuple[str, ...]
     recursive_read_only_mounts: bool = False
-    user_namespaces: bool = False
+    lacks_user_namespaces: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.model.container import Mount, Propagation
 from criserver.model.host import SourcePropagation
+from criserver.model.security import IdMapping
 from criserver.spec import checks, namespaces
 from criserver.spec.wish import HostFacts, ResolvedMount
 
@@ -37,9 +39,11 @@ _OPTIONS = frozenset(
 )
 
 
-def bind(resolved: ResolvedMount, host: HostFacts) -> dict[str, Any]:
+def bind(resolved: ResolvedMount, host: HostFacts, *, joins_pid: bool = False) -> dict[str, Any]:
     """The OCI mount of a resolved CRI Mount (runtime-spec config.md, "mounts").
 
+    An image volume is mounted with the pod's ids already, whatever mappings it names; others are mapped by the runtime.
+    `joins_pid`: the container gets a PID namespace that is there already, see `halves`.
     InvalidArgument for what has no meaning, FailedPrecondition for what host or runtime cannot do.
     """
     mount = resolved.mount
@@ -52,15 +56,29 @@ def bind(resolved: ResolvedMount, host: HostFacts) -> dict[str, Any]:
         "source": source,
         "options": ["rbind", _FLAGS[mount.propagation], *_access(mount, host, path), *_options(mount, path)],
     }
-    if mount.uid_mappings or mount.gid_mappings:
+    if mount.image is None and (mount.uid_mappings or mount.gid_mappings):
         if not host.idmapped_mounts:
             raise FailedPrecondition(
                 f"mount {path}: uidMappings and gidMappings need idmapped mounts, which the kernel or the runtime of "
                 "this handler lacks; use a newer runtime, or a pod without a user namespace"
             )
-        result["uidMappings"] = namespaces.mappings(mount.uid_mappings)
-        result["gidMappings"] = namespaces.mappings(mount.gid_mappings)
+        result["uidMappings"] = namespaces.mappings(halves(mount.uid_mappings) if joins_pid else mount.uid_mappings)
+        result["gidMappings"] = namespaces.mappings(halves(mount.gid_mappings) if joins_pid else mount.gid_mappings)
     return result
+
+
+def halves(given: Sequence[IdMapping]) -> tuple[IdMapping, ...]:
+    """The same mappings in other words: the first one in two.
+
+    crun before 1.8.6 maps a mount by the container's own user namespace when the two have equal mappings, and when
+    the container joins a PID namespace it takes the host's for that one and fails; for others it makes one.
+    """
+    first, *rest = given
+    half = first.length // 2
+    if not half:
+        return tuple(given)
+    second = IdMapping(first.host_id + half, first.container_id + half, first.length - half)
+    return (replace(first, length=half), second, *rest)
 
 
 def destination(path: str, field: str) -> str:

@@ -29,7 +29,18 @@ def nodes(wish: SpecWish) -> list[dict[str, Any]]:
     for device in wish.devices:
         path = _path(device)
         found[path] = _owned(_node(path, device.node), wish)
+    for path in bound(wish):
+        del found[path]
     return [found[path] for path in sorted(found) if path not in _RUNTIME_OWN]
+
+
+def bound(wish: SpecWish) -> dict[str, str]:
+    """Path inside → path on the host of devices that are mounted instead of made.
+
+    Nobody makes nodes in a user namespace: runtimes bind the host's there, and runc the one of the path inside.
+    """
+    devices = wish.devices if wish.user_namespace else ()
+    return {path: device.node.path for device in devices if (path := _path(device)) != device.node.path}
 
 
 def rules(wish: SpecWish) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from criserver.errors import Internal
 from criserver.model.security import NamespaceMode
-from criserver.spec import binds, checks, namespaces, security
+from criserver.spec import binds, checks, devices, namespaces, security
 from criserver.spec.wish import SpecWish
 
 OciMount = dict[str, Any]
@@ -25,7 +25,7 @@ def mounts(wish: SpecWish) -> list[OciMount]:
     """`mounts` of the document: defaults first, then the others, a parent before what lies in it."""
     asked = _asked(wish)
     _, label = security.selinux_labels(wish)
-    ours = (*_pod_files(wish), *_configured(wish), *_volumes(wish), *asked)
+    ours = (*_pod_files(wish), *_configured(wish), *_devices(wish), *_volumes(wish), *asked)
     added = {mount["destination"]: mount for mount in ours}
     kept = [mount for mount in defaults(wish, label) if not _covered(mount["destination"], added)]
     return kept + sorted(added.values(), key=lambda mount: str(mount["destination"]).count("/"))
@@ -87,6 +87,11 @@ def _configured(wish: SpecWish) -> list[OciMount]:
     return [_bind(mount.destination, mount.source, list(mount.options)) for mount in wish.policy.mounts]
 
 
+def _devices(wish: SpecWish) -> list[OciMount]:
+    bound = devices.bound(wish).items()
+    return [_bind(path, source, ["nosuid", "noexec", "rw"]) for path, source in bound]
+
+
 def _volumes(wish: SpecWish) -> list[OciMount]:
     return [_bind(binds.destination(path, "the image's VOLUME"), source, ["rw"]) for path, source in wish.volumes]
 
@@ -99,7 +104,8 @@ def _asked(wish: SpecWish) -> list[OciMount]:
     missing = {mount.container_path for mount in wish.config.mounts} - {m.mount.container_path for m in wish.mounts}
     if missing:
         raise Internal(f"mounts {', '.join(sorted(missing))} of the request were not resolved")
-    return [binds.bind(resolved, wish.host) for resolved in wish.mounts]
+    shared = wish.config.security.namespace_options.pid in (NamespaceMode.POD, NamespaceMode.TARGET)
+    return [binds.bind(resolved, wish.host, joins_pid=shared) for resolved in wish.mounts]
 
 
 def _covered(default: str, added: Iterable[str]) -> bool:

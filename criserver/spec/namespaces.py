@@ -37,8 +37,8 @@ def namespaces(wish: SpecWish) -> list[dict[str, str]]:
 
 def id_mappings(wish: SpecWish) -> dict[str, list[dict[str, int]]]:
     """linux.uidMappings and gidMappings of the pod's user namespace; empty without one."""
-    userns = wish.sandbox.security.namespace_options.userns
-    if userns is None or not wish.user_namespace:
+    userns = wish.sandbox.security.namespace_options.own_userns
+    if userns is None:
         return {}
     return {"uidMappings": mappings(userns.uids), "gidMappings": mappings(userns.gids)}
 
@@ -71,6 +71,11 @@ def _pid(wish: SpecWish) -> list[dict[str, str]]:
 
 def _check_agreement(wish: SpecWish) -> None:
     own, pod = wish.config.security.namespace_options, wish.sandbox.security.namespace_options
+    if own.userns is not None and own.own_userns != pod.own_userns:
+        raise InvalidArgument(
+            f"{_OPTIONS}.userns_options: other than those of the pod sandbox, which its containers share; give the same"
+        )
+    _check_user(wish)
     for kind, asked, given in (("network", own.network, pod.network), ("ipc", own.ipc, pod.ipc)):
         if given not in (NamespaceMode.POD, NamespaceMode.NODE):
             raise InvalidArgument(f"the pod sandbox's namespace_options.{kind}: {given}; give POD or NODE")
@@ -78,6 +83,21 @@ def _check_agreement(wish: SpecWish) -> None:
             raise InvalidArgument(
                 f"{_OPTIONS}.{kind}: NODE, but the pod sandbox has {given}; give the sandbox NODE too"
             )
+
+
+def _check_user(wish: SpecWish) -> None:
+    """Every id of the container's user exists in the pod: the runtime could not become it otherwise."""
+    userns = wish.sandbox.security.namespace_options.own_userns
+    if userns is None:
+        return
+    groups = (wish.user.gid, *wish.user.additional_gids)
+    for kind, ids, given in (("user", (wish.user.uid,), userns.uids), ("group", groups, userns.gids)):
+        for each in ids:
+            if not any(m.container_id <= each < m.container_id + m.length for m in given):
+                raise InvalidArgument(
+                    f"the container's {kind} id {each} is not mapped in the pod's user namespace, which has "
+                    f"{given[0].length} ids; map more, or give a smaller one in the security context or the image"
+                )
 
 
 def _path(wish: SpecWish, kind: str) -> str:

@@ -14,7 +14,6 @@ from criserver.model.edits import NO_EDITS, Edits, HookRule
 from criserver.model.host import HostDevice, SourcePropagation
 from criserver.model.image import ImageDefaults
 from criserver.model.sandbox import SandboxConfig
-from criserver.model.security import NamespaceMode
 from criserver.spec.capabilities import ALL, DEFAULT
 
 
@@ -157,5 +156,4 @@ class SpecWish:
     @property
     def user_namespace(self) -> bool:
         """Whether the pod has a user namespace of its own."""
-        userns = self.sandbox.security.namespace_options.userns
-        return userns is not None and userns.mode is NamespaceMode.POD
+        return self.sandbox.security.namespace_options.own_userns is not None

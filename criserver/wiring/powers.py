@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 from criserver.config.schema import Config
-from criserver.drivers import cgroup_names
+from criserver.drivers import cgroup_names, idmap_probe
 from criserver.drivers.bundles import BundlesDriver
 from criserver.drivers.cgroups import CgroupfsDriver
 from criserver.drivers.clock import SystemClock
@@ -54,11 +54,16 @@ async def build_powers(
     config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService, metrics: Metrics
 ) -> Powers:
     """One driver per port; CriError says what this host lacks."""
+    lacks_idmap = await idmap_probe.lacks(config.store, config.state, monitors.zygote)
     handlers = {
         name: HandlerConfig(each.type, each.path or name, each.root) for name, each in config.runtime.handlers.items()
     }
     runtime = await open_runtime(
-        handlers, default=config.runtime.default_handler, state=config.state, cgroup_driver=cgroups.driver
+        handlers,
+        default=config.runtime.default_handler,
+        state=config.state,
+        cgroup_driver=cgroups.driver,
+        lacks_idmap=lacks_idmap,
     )
     log.info("the default runtime handler is %s: %s", runtime.choice.handler, runtime.choice.reason)
     network = CniNetwork(
@@ -72,7 +77,7 @@ async def build_powers(
     return Powers(
         runtime=runtime,
         monitors=monitors,
-        namespaces=PinnedNamespaces(config.state),
+        namespaces=PinnedNamespaces(config.state, monitors.zygote),
         cgroups=cgroups,
         rootfs=OverlayRootfs(config.root, config.state, store=config.store),
         image_volumes=ImageVolumesDriver(config.store, config.state),

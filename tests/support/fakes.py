@@ -17,6 +17,7 @@ from criserver.model.edits import Edits, HookRule
 from criserver.model.host import HostDevice, MountSource
 from criserver.model.image import Image, ImageDefaults
 from criserver.model.sandbox import SandboxConfig
+from criserver.model.security import Idmap
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
 from criserver.ports.network import Attachment, NetworkStatus
 from criserver.ports.pod_files import PodPaths
@@ -44,6 +45,9 @@ class World:
     observed: dict[str, Observed] = field(default_factory=dict)
     limits: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     oom_scores: list[tuple[str, int, int]] = field(default_factory=list)
+    idmaps: dict[str, Idmap | None] = field(default_factory=dict)
+    requests: list[MonitorRequest] = field(default_factory=list)
+    joined: dict[str, str] = field(default_factory=dict)
 
     async def call(self, method: str, key: str) -> None:
         """Note a call; hang or fail as told."""
@@ -87,7 +91,8 @@ class FakeRuntime(Fake):
     choice = Choice("runc", "crun is not installed")
 
     def handler(self, name: str) -> Handler:
-        return Handler(name or "runc", "runc", "/usr/sbin/runc", ("/usr/sbin/runc",))
+        lacks = "the runtime is too old" if name == "old" else ""
+        return Handler(name or "runc", "runc", "/usr/sbin/runc", ("/usr/sbin/runc",), not lacks, lacks)
 
     def handlers(self) -> tuple[Handler, ...]:
         return (self.handler(""),)
@@ -111,6 +116,7 @@ class FakeMonitors(Fake):
 
     async def create(self, request: MonitorRequest) -> int:
         await self.world.call("Monitors.create", request.container_id)
+        self.world.requests.append(request)
         self.world.things.add(("monitor", request.container_id))
         self.world.exits[request.container_id] = asyncio.get_running_loop().create_future()
         return 4242
@@ -143,6 +149,7 @@ class FakeMonitors(Fake):
 
     async def pod_init(self, sandbox_id: str, namespaces: dict[str, str], cgroup: str) -> int:
         await self.world.call("Monitors.pod_init", sandbox_id)
+        self.world.joined = dict(namespaces)
         return 77
 
     async def forget(self, container_id: str) -> None:
@@ -159,8 +166,11 @@ class FakeNamespaces(Fake):
     def path(self, sandbox_id: str, kind: str) -> str:
         return f"/ns/{sandbox_id}/{kind}"
 
-    async def pin(self, sandbox_id: str, kinds: Any, *, hostname: str = "", sysctls: Any = None) -> None:
+    async def pin(
+        self, sandbox_id: str, kinds: Any, *, hostname: str = "", sysctls: Any = None, userns: Any = None
+    ) -> None:
         await self.world.call("Namespaces.pin", sandbox_id)
+        kinds = {*kinds, "user"} if userns else kinds
         self.world.things |= {("namespaces", sandbox_id)} | {(f"ns-{kind}", sandbox_id) for kind in kinds}
 
     async def pin_pid(self, sandbox_id: str, pid: int) -> None:
@@ -230,8 +240,11 @@ class FakeRootfs(Fake):
     def writable(self, container_id: str) -> str:
         return f"/written/{container_id}"
 
-    async def mount(self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False) -> str:
+    async def mount(
+        self, container_id: str, layers: tuple[int, ...], *, readonly: bool = False, idmap: Idmap | None = None
+    ) -> str:
         await self.world.call("Rootfs.mount", container_id)
+        self.world.idmaps[container_id] = idmap
         self.world.things.add(("rootfs", container_id))
         return self.path(container_id)
 
@@ -249,8 +262,11 @@ class FakeRootfs(Fake):
 class FakeImageVolumes(Fake):
     """Port ImageVolumes."""
 
-    async def mount(self, container_id: str, number: int, layers: tuple[int, ...]) -> str:
+    async def mount(
+        self, container_id: str, number: int, layers: tuple[int, ...], idmap: Idmap | None = None
+    ) -> str:
         await self.world.call("ImageVolumes.mount", container_id)
+        self.world.idmaps[f"{container_id}/{number}"] = idmap
         self.world.things.add(("volumes", container_id))
         return f"/volumes/{container_id}/{number}"
 
@@ -326,7 +342,9 @@ class FakeBundles(Fake):
     async def read(self, container_id: str) -> dict[str, Any]:
         return dict(self.documents[container_id])
 
-    async def volume(self, container_id: str, number: int, rootfs: str, destination: str) -> str:
+    async def volume(
+        self, container_id: str, number: int, rootfs: str, destination: str, owner: tuple[int, int] = (0, 0)
+    ) -> str:
         return f"/volumes/{container_id}/{number}"
 
     async def remove(self, container_id: str) -> None:

@@ -100,6 +100,10 @@ class Server:
     def prepare(self) -> None:
         """Write configuration and CNI network."""
         self.conf_dir.mkdir(parents=True, exist_ok=True)
+        # As those of /run: the root of a user namespace passes through, and pytest's directories are closed to others.
+        for above in (self.base, *self.base.parents):
+            if not above.stat().st_mode & 0o001:
+                above.chmod(above.stat().st_mode | 0o011)
         network = conflist(self.bridge, self.bridge, f"{self.subnet}0/24", self.ipam, self.plugin)
         (self.conf_dir / "10-test.conflist").write_text(json.dumps(network))
         more = {

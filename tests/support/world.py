@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from criserver.lifecycle.building import Builder
@@ -21,7 +21,14 @@ from criserver.lifecycle.tasks import Tasks
 from criserver.lifecycle.traces import Traces
 from criserver.model.container import ContainerConfig, ContainerMetadata, ImageSpec
 from criserver.model.sandbox import PodMetadata, SandboxConfig
-from criserver.model.security import ContainerSecurity, NamespaceMode, NamespaceOptions, SandboxSecurity
+from criserver.model.security import (
+    ContainerSecurity,
+    IdMapping,
+    NamespaceMode,
+    NamespaceOptions,
+    SandboxSecurity,
+    UserNamespace,
+)
 from criserver.observe.metrics import Metrics
 from criserver.spec.wish import HostFacts
 from criserver.state.containers import Containers
@@ -93,6 +100,14 @@ def pod(name: str = "web", *, pid: NamespaceMode = NamespaceMode.CONTAINER, **ch
         security=SandboxSecurity(namespace_options=options),
         **changes,  # type: ignore[arg-type]
     )
+
+
+MAPPED = UserNamespace(NamespaceMode.POD, (IdMapping(100000, 0, 65536),), (IdMapping(200000, 0, 65536),))
+
+
+def mapped_pod(*, pid: NamespaceMode = NamespaceMode.CONTAINER) -> SandboxConfig:
+    """A pod with a user namespace of its own."""
+    return replace(pod(), security=SandboxSecurity(namespace_options=NamespaceOptions(pid=pid, userns=MAPPED)))
 
 
 def container(name: str = "main", **changes: object) -> ContainerConfig:

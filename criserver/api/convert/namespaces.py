@@ -71,9 +71,26 @@ def namespace_options(given: pb.NamespaceOption, field: str) -> NamespaceOptions
 def _user_namespace(given: pb.UserNamespace, field: str) -> UserNamespace:
     mode = _pod_or_node(given.mode, f"{field}.mode")
     uids, gids = mappings(given.uids, f"{field}.uids"), mappings(given.gids, f"{field}.gids")
-    if mode is NamespaceMode.POD and not (uids and gids):
-        raise InvalidArgument(f"{field}: mode POD without mappings of uids and gids; give both, or mode NODE")
+    if mode is NamespaceMode.NODE and (uids or gids):
+        raise InvalidArgument(f"{field}: mappings with mode NODE, which has none; leave them out, or give mode POD")
+    if mode is NamespaceMode.POD:
+        _check_pods(uids, f"{field}.uids")
+        _check_pods(gids, f"{field}.gids")
     return UserNamespace(mode, uids, gids)
+
+
+def _check_pods(given: tuple[IdMapping, ...], field: str) -> None:
+    """A pod's ids are one range that begins with its root, as a kubelet gives it and every runtime takes it.
+
+    The node's root must not be in it: that is the one id which the namespace is there to take away.
+    """
+    if len(given) != 1:
+        raise InvalidArgument(f"{field}: {len(given)} mappings with mode POD; give one, or mode NODE without any")
+    mapping = given[0]
+    if mapping.container_id != 0:
+        raise InvalidArgument(f"{field}: container_id {mapping.container_id}; give 0, the root of the pod")
+    if mapping.host_id == 0:
+        raise InvalidArgument(f"{field}: host_id 0 is the root of the node; give ids that nobody has there")
 
 
 def _pod_or_node(number: int, field: str) -> NamespaceMode:

@@ -194,7 +194,8 @@ async def test_killed_from_outside_it_ends_the_namespace(runc_world: Any, namesp
             await asyncio.sleep(0.01)
 
 
-async def test_user_namespace(runc_world: Any) -> None:
+@pytest.mark.parametrize(("length", "uid"), [(65536, 165535), (100, 100099)])
+async def test_user_namespace(runc_world: Any, length: int, uid: int) -> None:
     if not os.path.exists("/proc/self/ns/user"):
         pytest.skip("this kernel has no user namespaces")
     holder = subprocess.Popen(["unshare", "--user", "sleep", "1000"])
@@ -202,11 +203,11 @@ async def test_user_namespace(runc_world: Any) -> None:
         while os.readlink(f"/proc/{holder.pid}/ns/user") == os.readlink("/proc/self/ns/user"):
             await asyncio.sleep(0.01)
         for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{holder.pid}/{name}").write_text("0 100000 65536")
+            Path(f"/proc/{holder.pid}/{name}").write_text(f"0 100000 {length}")
         spec = PodInitSpec(id="pod", user=f"/proc/{holder.pid}/ns/user")
         pid, _ = await runc_world.zygote.pod_init(spec)
         try:
-            assert "Uid:\t165535\t" in Path(f"/proc/{pid}/status").read_text()
+            assert f"Uid:\t{uid}\t" in Path(f"/proc/{pid}/status").read_text()
             assert os.readlink(f"/proc/{pid}/ns/user") == os.readlink(f"/proc/{holder.pid}/ns/user")
         finally:
             os.kill(pid, signal.SIGKILL)

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+from conmon.client import Zygote
 from criserver.drivers.monitor import ConmonMonitors
+from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.drivers.overlay import OverlayRootfs
 from criserver.drivers.runc import HandlerConfig, OciRuntime, open_runtime
 from criserver.kernel import cgroupfs, mount, process
 from criserver.kernel.trees import remove_tree
+from criserver.model.security import Idmap, IdMapping, NamespaceMode, UserNamespace
 from criserver.ports.monitor import MonitorRequest
 
 APPLETS = ("sh", "cat", "echo", "sleep", "head", "id", "setsid", "kill", "mkdir", "ls", "touch", "ps", "true")
@@ -67,6 +70,28 @@ def place(tmp_path: Path) -> Iterator[Place]:
     for target in made.mounted():
         mount.unmount(target)
     remove_tree(str(made.root))
+
+
+@pytest.fixture
+async def zygote(place: Place) -> AsyncIterator[Zygote]:
+    """A zygote of the test's own."""
+    made = Zygote(place.state / "zygote")
+    await made.ensure()
+    yield made
+    await made.quit()
+
+
+MAPPED = UserNamespace(NamespaceMode.POD, (IdMapping(100000, 0, 65536),), (IdMapping(200000, 0, 65536),))
+"""Users and groups of the same number are others on the host."""
+
+
+@pytest.fixture
+async def idmap(place: Place, zygote: Zygote) -> AsyncIterator[Idmap]:
+    """A pinned user namespace with the ids of MAPPED."""
+    driver = PinnedNamespaces(str(place.state), zygote)
+    await driver.pin("mapped", set(), userns=MAPPED)
+    yield Idmap(driver.path("mapped", "user"), MAPPED)
+    await driver.unpin("mapped")
 
 
 @pytest.fixture(params=["runc", "crun"])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from conmon.client import Zygote
 from criserver.drivers.image_volumes import ImageVolumesDriver
+from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.kernel import mount
+from criserver.model.security import Idmap
 from criserver.ports.image_volumes import ImageVolumes
+from tests.root.drivers.conftest import MAPPED
 
 
 @pytest.fixture
@@ -62,3 +67,29 @@ async def test_paths_inside(volumes: ImageVolumes) -> None:
         with pytest.raises(InvalidArgument, match="^ImageVolumeMountFailed: image_sub_path"):
             await volumes.sub_path(volume, path)
     await volumes.remove("c1")
+
+
+@pytest.fixture
+async def idmap(tmp_path: Path) -> AsyncIterator[Idmap]:
+    """A pinned user namespace."""
+    zygote = Zygote(tmp_path / "zygote")
+    driver = PinnedNamespaces(str(tmp_path / "state"), zygote)
+    await driver.pin("mapped", set(), userns=MAPPED)
+    yield Idmap(driver.path("mapped", "user"), MAPPED)
+    await driver.unpin("mapped")
+    await zygote.quit()
+
+
+async def test_mapped(volumes: ImageVolumes, tmp_path: Path, idmap: Idmap) -> None:
+    os.chown(tmp_path / "root/layers/1/a", 5, 6)
+    for number, layers in enumerate(((1,), (1, 2))):
+        volume = Path(await volumes.mount("c1", number, layers, idmap))
+        status = (volume / "a").stat()
+        assert (status.st_uid, status.st_gid) == (100005, 200006)
+        with pytest.raises(OSError, match="Read-only file system"):
+            (volume / "new").touch()
+        (entry,) = [each for each in mount.mounts() if each.target == str(volume)]
+        assert {"ro", "nosuid", "nodev"} <= set(entry.options)
+    assert (tmp_path / "root/layers/1/a").stat().st_uid == 5
+    await volumes.remove("c1")
+    assert [target for target in below(tmp_path) if "volumes" in target] == []

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
 from pathlib import Path
 
 import pytest
 
+from conmon.client import Zygote
 from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.errors import Internal, InvalidArgument
 from criserver.kernel import namespaces
+from criserver.model.security import NamespaceMode, UserNamespace
 
-from .conftest import Place
+from .conftest import MAPPED, Place
 
 
 @pytest.fixture
-def driver(place: Place) -> PinnedNamespaces:
-    return PinnedNamespaces(str(place.state))
+def driver(place: Place, zygote: Zygote) -> PinnedNamespaces:
+    return PinnedNamespaces(str(place.state), zygote)
 
 
 async def test_pin_find_unpin(driver: PinnedNamespaces, place: Place) -> None:
@@ -77,7 +80,7 @@ async def test_pid_namespace(driver: PinnedNamespaces) -> None:
 async def test_state_directory_behind_a_link(place: Place) -> None:
     link = place.state.parent / "link"
     link.symlink_to(place.state)
-    driver = PinnedNamespaces(str(link))
+    driver = PinnedNamespaces(str(link), Zygote(place.state / "zygote"))
     await driver.pin("s1", {"uts"})
     assert await driver.pinned() == {"s1": {"uts"}}
 
@@ -102,3 +105,50 @@ async def test_files_of_others_stay(driver: PinnedNamespaces, place: Place) -> N
     (place.state / "sandboxes/s1/hosts").touch()
     await driver.unpin("s1")
     assert os.listdir(place.state / "sandboxes/s1") == ["hosts"]
+
+
+def owner(path: str) -> int:
+    """The inode of the user namespace that owns the one pinned at `path` (ioctl_ns(2), NS_GET_USERNS)."""
+    with open(path, "rb") as namespace:
+        fd = fcntl.ioctl(namespace, 0xB701)
+    try:
+        return os.fstat(fd).st_ino
+    finally:
+        os.close(fd)
+
+
+async def test_user_namespace_owns_the_others(driver: PinnedNamespaces) -> None:
+    sysctls = {"net.ipv4.ip_unprivileged_port_start": "0", "kernel.msgmax": "1000", "kernel.domainname": "d"}
+    await driver.pin("s1", {"net", "ipc", "uts"}, hostname="a-pod", sysctls=sysctls, userns=MAPPED)
+    assert await driver.pinned() == {"s1": {"net", "ipc", "uts", "user"}}
+    user = os.stat(driver.path("s1", "user")).st_ino
+    assert {owner(driver.path("s1", kind)) for kind in ("net", "ipc", "uts")} == {user}
+    assert user != os.stat("/proc/self/ns/user").st_ino
+    assert namespaces.inside(driver.path("s1", "uts"), socket.gethostname) == "a-pod"
+    for kind, file, value in (
+        ("ipc", "kernel/msgmax", "1000"),
+        ("uts", "kernel/domainname", "d"),
+        ("net", "net/ipv4/ip_unprivileged_port_start", "0"),
+    ):
+        assert namespaces.inside(driver.path("s1", kind), Path(f"/proc/sys/{file}").read_text) == f"{value}\n"
+    for _ in range(2):
+        await driver.unpin("s1")
+    assert await driver.pinned() == {}
+
+
+async def test_user_namespace_alone_beside_the_nodes_network(driver: PinnedNamespaces) -> None:
+    await driver.pin("s1", {"uts"}, userns=MAPPED)
+    assert await driver.pinned() == {"s1": {"uts", "user"}}
+
+
+async def test_a_failure_with_a_user_namespace_leaves_nothing(driver: PinnedNamespaces, place: Place) -> None:
+    with pytest.raises(InvalidArgument, match="the kernel refuses this: .*kernel/msgmax"):
+        await driver.pin("s1", {"ipc"}, sysctls={"kernel.msgmax": "many"}, userns=MAPPED)
+    with pytest.raises(InvalidArgument, match="the kernel refuses this: .*no/such"):
+        await driver.pin("s1", {"net"}, sysctls={"net.no.such": "1"}, userns=MAPPED)
+    twice = UserNamespace(NamespaceMode.POD, MAPPED.uids * 2, MAPPED.gids)
+    with pytest.raises(Internal, match="cannot make the user namespace of sandbox s1: .*uid_map"):
+        await driver.pin("s1", {"ipc"}, userns=twice)
+    assert await driver.pinned() == {} and place.mounted() == []
+    held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not [link for link in held if link.startswith("user:")]

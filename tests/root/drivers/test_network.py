@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cni
+from conmon.client import Zygote
 from criserver.drivers import network
 from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.drivers.network import CniNetwork
@@ -62,7 +63,7 @@ async def node(place: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[N
     missing = [name for name in ("bridge", "host-local") if not os.access(PLUGINS / name, os.X_OK)]
     if missing:
         pytest.skip(f"{', '.join(missing)} missing in {PLUGINS} (apt-get install containernetworking-plugins)")
-    pins = PinnedNamespaces(str(place.state))
+    pins = PinnedNamespaces(str(place.state), Zygote(place.state / "zygote"))
     await pins.pin("host", {"net"})
     plain = network.spawn
 

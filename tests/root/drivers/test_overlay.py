@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from conmon.client import Zygote
+from criserver.drivers.namespaces import PinnedNamespaces
 from criserver.drivers.overlay import MAX_LAYERS, OverlayRootfs
 from criserver.errors import FailedPrecondition
 from criserver.kernel import mount
+from criserver.model.image import layer_number, store_name
+from criserver.model.security import Idmap, IdMapping, NamespaceMode, UserNamespace
 
 from .conftest import Place
 
@@ -173,3 +177,83 @@ async def test_many_at_once(driver: OverlayRootfs, place: Place) -> None:
     assert len(place.mounted()) == 20
     await asyncio.gather(*(driver.remove(f"c{number}") for number in range(20)))
     assert leftovers(place) == []
+
+
+async def test_mapped_layers(driver: OverlayRootfs, place: Place, idmap: Idmap) -> None:
+    layer = place.layer(1, a="1")
+    os.chown(layer, 0, 7)
+    os.chown(layer / "a", 5, 6)
+    place.layer(2, b="2")
+    root = Path(await driver.mount("c1", (2, 1), idmap=idmap))
+    assert [(entry.fstype, entry.target) for entry in mount.mounts() if str(place.root) in entry.target] == []
+    assert place.mounted()[0] == str(root), "the mapped view of the layers is nowhere to be seen"
+    assert ids(root) == (100000, 200007) and ids(root / "a") == (100005, 200006) and ids(root / "b") == (100000, 200000)
+    os.chown(root / "a", 100009, 200009)
+    assert ids(place.root / "containers/c1/upper/a") == (100009, 200009), "what the container writes is the host's"
+    assert ids(layer / "a") == (5, 6)
+    await driver.remove("c1")
+    assert [target for target in place.mounted() if "containers" in target] == []
+
+
+async def test_pods_with_other_ids_share_layers(driver: OverlayRootfs, place: Place, idmap: Idmap) -> None:
+    place.layer(1, a="1")
+    pods = PinnedNamespaces(str(place.state), Zygote(place.state / "zygote"))
+    other = UserNamespace(NamespaceMode.POD, (IdMapping(300000, 0, 10),), (IdMapping(400000, 0, 10),))
+    await pods.pin("other", set(), userns=other)
+    another = Idmap(pods.path("other", "user"), other)
+    roots = [await driver.mount("c1", (1,), idmap=idmap), await driver.mount("c2", (1,), idmap=another)]
+    roots.append(await driver.mount("c3", (1,)))
+    assert [ids(Path(root, "a")) for root in roots] == [(100000, 200000), (300000, 400000), (0, 0)]
+    assert {os.stat(Path(root, "a")).st_ino for root in roots} == {os.stat(place.root / "layers/1/a").st_ino}
+    await pods.unpin("other")
+
+
+async def test_mapped_layers_of_another_store(driver: OverlayRootfs, place: Place, idmap: Idmap) -> None:
+    place.layer(1, a="1")
+    other = place.root / "other/layers/3"
+    other.mkdir(parents=True)
+    (other / "b").write_text("3")
+    (place.root / "layers" / store_name(0)).symlink_to(other.parent)
+    number = layer_number(3, 0)
+    root = Path(await driver.mount("c1", (number, 1), idmap=idmap))
+    assert ids(root / "a") == ids(root / "b") == (100000, 200000)
+    root = Path(await driver.mount("c2", (number,), idmap=idmap))
+    assert ids(root / "b") == (100000, 200000) and ids(other / "b") == (0, 0)
+
+
+async def test_the_pods_root_can_come_to_its_root_and_nobody_else(
+    driver: OverlayRootfs, place: Place, idmap: Idmap
+) -> None:
+    place.layer(1, a="1")
+    for parent in (place.state.parent, *place.state.parent.parents[:2]):
+        parent.chmod(0o711)
+    root = await driver.mount("c1", (1,), idmap=idmap)
+    await driver.mount("c2", (1,))
+    reading = ["cat", f"{root}/a"]
+    assert subprocess.run(reading, user=100000, group=200000, extra_groups=[], capture_output=True, check=True).stdout
+    for uid, gid in ((100000, 100000), (300000, 400000), (65534, 65534)):
+        done = subprocess.run(reading, user=uid, group=gid, extra_groups=[], capture_output=True, check=False)
+        assert b"Permission denied" in done.stderr
+    assert stat.S_IMODE((place.state / "containers/c2").stat().st_mode) == 0o700
+    for path in (place.state, place.state / "containers"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o711, "may be passed, not listed"
+
+
+@pytest.mark.parametrize("layers", [(), (1,)])
+async def test_mapped_and_empty(driver: OverlayRootfs, place: Place, idmap: Idmap, layers: tuple[int, ...]) -> None:
+    place.layer(1)
+    root = Path(await driver.mount("c1", layers, idmap=idmap))
+    assert list(root.iterdir()) == [] and ids(root) == (100000, 200000)
+
+
+async def test_a_failed_mapped_mount_leaves_nothing(driver: OverlayRootfs, place: Place, idmap: Idmap) -> None:
+    place.layer(1)
+    before = place.mounted()
+    with pytest.raises(FailedPrecondition, match="a layer of its image is missing"):
+        await driver.mount("c1", (2, 1), idmap=idmap)
+    assert place.mounted() == before
+
+
+def ids(path: Path) -> tuple[int, int]:
+    """Owner and group on the host."""
+    return path.stat().st_uid, path.stat().st_gid

@@ -13,7 +13,7 @@ from criserver.drivers.pod_files import SHM_SIZE, PodFilesDriver
 from criserver.kernel import mount
 from criserver.model.sandbox import DnsConfig, PodMetadata, SandboxConfig
 from criserver.model.security import NamespaceMode, NamespaceOptions, SandboxSecurity
-from tests.root.drivers.conftest import Place
+from tests.root.drivers.conftest import MAPPED, Place
 
 DNS = DnsConfig(("10.0.0.10",), ("svc.local",), ("ndots:5",))
 CONFIG = SandboxConfig(PodMetadata("web", "uid", "default"), dns=DNS)
@@ -81,3 +81,16 @@ async def test_an_unknown_pod(driver: PodFilesDriver) -> None:
     await driver.unmount("nobody")
     await driver.remove("nobody")
     assert await driver.list() == frozenset()
+
+
+async def test_files_of_a_pod_with_a_user_namespace_are_its_roots(driver: PodFilesDriver, place: Place) -> None:
+    security = SandboxSecurity(namespace_options=NamespaceOptions(userns=MAPPED))
+    config = replace(CONFIG, security=security)
+    for _ in range(2):
+        await driver.create("s1", config, "web-0")
+    paths = driver.paths("s1", config)
+    for path in (paths.hosts, paths.resolv_conf, paths.hostname, paths.shm):
+        assert (os.stat(path).st_uid, os.stat(path).st_gid) == (100000, 200000)
+    assert stat.S_IMODE(os.stat(paths.shm).st_mode) == 0o1777
+    await driver.remove("s1")
+    assert place.mounted() == []

@@ -36,7 +36,8 @@ class Runtime(FakeRuntime):
 
     def handlers(self) -> tuple[Handler, ...]:
         crun = Handler("crun", "oci", "/usr/bin/crun", (), recursive_read_only_mounts=True)
-        return () if self.broken else (crun, Handler("runc", "oci", "/usr/sbin/runc", (), user_namespaces=True))
+        runc = Handler("runc", "oci", "/usr/sbin/runc", (), lacks_user_namespaces="it has no idmapped mounts")
+        return () if self.broken else (crun, runc)
 
     async def version(self) -> str:
         if self.broken:
@@ -108,7 +109,7 @@ async def test_a_node_without_a_network(stub: Any, node: Node) -> None:
 async def test_handlers_and_the_default_one_under_the_empty_name(stub: Any) -> None:
     handlers = (await stub.Status(pb.StatusRequest())).runtime_handlers
     found = [(each.name, each.features.recursive_read_only_mounts, each.features.user_namespaces) for each in handlers]
-    assert found == [("", True, False), ("crun", True, False), ("runc", False, True)]
+    assert found == [("", True, True), ("crun", True, True), ("runc", False, False)]
 
 
 async def test_a_verbose_status_shows_the_configuration(stub: Any) -> None:

@@ -41,11 +41,15 @@ FULL: dict[str, Any] = {
     "podinit": records.PodInitSpec(
         id="p", net="/n", ipc="/i", uts="/u", user="/s", cgroup_procs=("/g",), oom_score_adj=3
     ),
+    "userns": records.UserNamespaceSpec(
+        id="p", uid_map="0 1 2\n", gid_map="0 3 4\n", kinds=("net", "uts"), sysctls=("a/b=c",)
+    ),
 }
 KINDS: dict[str, Any] = {
     "container": requests.ContainerRequest,
     "exec": requests.ExecRequest,
     "podinit": requests.PodInitRequest,
+    "userns": requests.UserNamespaceRequest,
 }
 
 
@@ -107,3 +111,9 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_attach_defaults_to_nothing() -> None:
     assert vars(requests.AttachRequest({})) == {"stdin": False, "stdout": False, "stderr": False}
+
+
+def test_only_kinds_that_a_user_namespace_may_own() -> None:
+    message = {**records.to_message(FULL["userns"]), "kinds": ["net", "mnt"]}
+    with pytest.raises(ProtocolError, match=r"field 'kinds' must hold net, ipc or uts, not \['mnt'\]"):
+        requests.UserNamespaceRequest(message)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conmon.client import Zygote
 from criserver.drivers.namespaces import PinnedNamespaces, pinned_below, sysctl_path
 from criserver.errors import InvalidArgument
 from criserver.kernel.mount import parse_mountinfo
@@ -78,7 +79,7 @@ def test_sysctl_of_a_namespace_that_is_the_nodes(name: str, kinds: set[str], kin
 
 @pytest.mark.parametrize("value", ["", "1\n2", "1\0", "\x1b[0m"])
 async def test_sysctl_values_without_meaning(tmp_path: Path, value: str) -> None:
-    driver: Namespaces = PinnedNamespaces(str(tmp_path))
+    driver: Namespaces = PinnedNamespaces(str(tmp_path), Zygote(tmp_path / "zygote"))
     with pytest.raises(InvalidArgument, match=r"sysctls: value .* of net\.ipv4\.ip_forward"):
         await driver.pin("s1", ALL, sysctls={"net.ipv4.ip_forward": value})
     assert list(tmp_path.iterdir()) == []
@@ -98,4 +99,5 @@ def test_pins_in_a_mount_table() -> None:
 
 
 def test_path_is_named_by_sandbox_and_kind(tmp_path: Path) -> None:
-    assert PinnedNamespaces(str(tmp_path)).path("s1", "net") == f"{tmp_path}/sandboxes/s1/ns/net"
+    driver = PinnedNamespaces(str(tmp_path), Zygote(tmp_path / "zygote"))
+    assert driver.path("s1", "net") == f"{tmp_path}/sandboxes/s1/ns/net"

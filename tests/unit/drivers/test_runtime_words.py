@@ -37,6 +37,7 @@ def test_last_error(stderr: str, words: str) -> None:
 def test_any_bytes_give_bounded_text(stderr: bytes) -> None:
     assert len(runtime_words.last_error(stderr)) <= 4096
     assert isinstance(runtime_words.features(stderr), Features)
+    assert isinstance(runtime_words.known(b"crun version " + stderr), Features)
     assert len(runtime_words.version(stderr)) <= 128
 
 
@@ -54,6 +55,24 @@ def test_words_are_bounded() -> None:
 )
 def test_version(stdout: str, version: str) -> None:
     assert runtime_words.version(stdout.encode()) == version
+
+
+@pytest.mark.parametrize(
+    ("stdout", "known"),
+    [
+        ("crun version 1.8.1\ncommit: f8a0\n", Features(True, True)),
+        ("crun version 1.14.3\n", Features(True, True)),
+        ("crun version 1.9\n", Features(True, True)),
+        ("crun version 1.8\n", Features(True, False)),
+        ("crun version 1.0\n", Features(True, False)),
+        ("crun version 0.21\n", Features()),
+        ("crun version main\n", Features()),
+        ("runc version 1.5.2\n", Features()),
+        ("", Features()),
+    ],
+)
+def test_known_by_the_version(stdout: str, known: Features) -> None:
+    assert runtime_words.known(stdout.encode()) == known
 
 
 @pytest.mark.parametrize(

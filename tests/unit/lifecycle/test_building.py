@@ -16,7 +16,7 @@ from criserver.model.host import HostDevice
 from criserver.model.image import Image, ImageDefaults
 from criserver.model.resources import LinuxResources
 from criserver.model.sandbox import Sandbox
-from criserver.model.security import NamespaceMode, NamespaceOptions, ProfileType, SecurityProfile
+from criserver.model.security import IdMapping, NamespaceMode, NamespaceOptions, ProfileType, SecurityProfile
 from criserver.spec.wish import HostFacts, Policy
 from tests.support.fakes import IMAGE, FakeHost
 from tests.support.world import House, container, pod
@@ -31,10 +31,11 @@ class Bench:
     facts: HostFacts = field(default_factory=HostFacts)
     policies: dict[str, Policy] = field(default_factory=dict)
 
-    async def build(self, config: ContainerConfig, image: Image = IMAGE) -> dict[str, Any]:
+    async def build(self, config: ContainerConfig, image: Image = IMAGE, handler: str = "") -> dict[str, Any]:
         """The document of a container of that configuration."""
         builder = Builder(self.house.powers, self.house.containers, lambda: self.facts, self.policies, node_name="node")
-        return (await builder.build(self.sandbox, self.row(config), image, "/rootfs/c1")).spec
+        sandbox = replace(self.sandbox, runtime_handler=handler)
+        return (await builder.build(sandbox, self.row(config), image, "/rootfs/c1")).spec
 
     def row(self, config: ContainerConfig) -> Container:
         """The row as it is while the container is made."""
@@ -191,3 +192,13 @@ def test_the_stop_signal_of_request_and_image(house: House) -> None:
     assert builder.stop_signal(container(stop_signal="SIGUSR1"), image) == "SIGUSR1"
     assert builder.stop_signal(container(), image) == "SIGQUIT"
     assert builder.stop_signal(container(), IMAGE) == "SIGTERM"
+
+
+async def test_what_a_runtime_can_counts_and_not_only_the_host(bench: Bench) -> None:
+    ids = (IdMapping(100000, 0, 10),)
+    mapped = Mount("/data", "/srv", uid_mappings=ids, gid_mappings=ids)
+    recursive = Mount("/data", "/srv", readonly=True, recursive_read_only=True)
+    for mount in (mapped, recursive):
+        await bench.build(replace(container(), mounts=(mount,)))
+        with pytest.raises(FailedPrecondition, match="runtime of this handler"):
+            await bench.build(replace(container(), mounts=(mount,)), handler="old")

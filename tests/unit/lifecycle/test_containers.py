@@ -1,11 +1,13 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from criserver.errors import AlreadyExists, FailedPrecondition, NotFound, RuntimeFailed
-from criserver.model.container import ContainerState, ImageSpec
-from tests.support.fakes import NOT_FOUND_COMMAND
-from tests.support.world import House, container, pod
+from criserver.model.container import ContainerState, ImageSpec, Mount
+from criserver.model.security import Idmap
+from tests.support.fakes import IMAGE, NOT_FOUND_COMMAND
+from tests.support.world import MAPPED, House, container, mapped_pod, pod
 
 
 async def test_a_container_lives_ends_and_is_gone(house: House) -> None:
@@ -112,3 +114,22 @@ async def test_only_a_running_containers_log_is_reopened(house: House) -> None:
     container_id = await house.lives.create(sandbox_id, container())
     with pytest.raises(FailedPrecondition, match="CREATED"):
         await house.lives.reopen_log(container_id)
+
+
+async def test_all_of_a_container_has_the_ids_of_its_pods_user_namespace(house: House) -> None:
+    sandbox_id = await house.pods.run(mapped_pod(), "")
+    wish = container(mounts=(Mount("/volume", image=ImageSpec(IMAGE.id)),))
+    wish = replace(wish, security=replace(wish.security, run_as_user=5, run_as_group=6))
+    container_id = await house.lives.create(sandbox_id, wish)
+    idmap = Idmap(f"/ns/{sandbox_id}/user", MAPPED)
+    assert house.world.idmaps == {container_id: idmap, f"{container_id}/0": idmap}
+    (request,) = house.world.requests
+    assert (request.stdio_uid, request.stdio_gid) == (100005, 200006), "the container may open its own streams"
+    assert house.containers.get(container_id).user.uid == 5, "as the pod sees it"
+
+
+async def test_a_container_of_any_other_pod_has_the_hosts_ids(house: House) -> None:
+    sandbox_id = await house.pods.run(pod(), "")
+    container_id = await house.lives.create(sandbox_id, container())
+    assert house.world.idmaps == {container_id: None}
+    assert (house.world.requests[0].stdio_uid, house.world.requests[0].stdio_gid) == (0, 0)

@@ -2,16 +2,10 @@ import asyncio
 
 import pytest
 
-from criserver.errors import AlreadyExists, NetworkFailed, Unimplemented
+from criserver.errors import AlreadyExists, FailedPrecondition, NetworkFailed
 from criserver.model.sandbox import SandboxState
-from criserver.model.security import (
-    IdMapping,
-    NamespaceMode,
-    NamespaceOptions,
-    SandboxSecurity,
-    UserNamespace,
-)
-from tests.support.world import House, pod
+from criserver.model.security import NamespaceMode, NamespaceOptions, SandboxSecurity
+from tests.support.world import House, mapped_pod, pod
 
 
 async def test_a_pod_gets_all_that_it_needs_and_gives_it_back(house: House) -> None:
@@ -130,11 +124,18 @@ async def test_a_host_network_pod_asks_no_plugin(house: House) -> None:
     assert not [call for call in house.world.calls if call[0].startswith("Network.")]
 
 
-async def test_user_namespaces_are_refused_as_long_as_they_are_not_built(house: House) -> None:
-    userns = UserNamespace(NamespaceMode.POD, (IdMapping(1, 0, 1),), (IdMapping(1, 0, 1),))
-    config = pod()
-    wanted = type(config)(
-        metadata=config.metadata, security=SandboxSecurity(namespace_options=NamespaceOptions(userns=userns))
-    )
-    with pytest.raises(Unimplemented, match="userns_options"):
-        await house.pods.run(wanted, "")
+async def test_a_user_namespace_is_pinned_with_the_others_and_given_back(house: House) -> None:
+    sandbox_id = await house.pods.run(mapped_pod(pid=NamespaceMode.POD), "")
+    assert {kind for kind, _ in house.world.things if kind.startswith("ns-")} == {
+        "ns-net", "ns-ipc", "ns-uts", "ns-pid", "ns-user",
+    }  # fmt: skip
+    assert set(house.world.joined) == {"net", "ipc", "uts", "user"}, "the pod init lives in it"
+    await house.pods.remove(sandbox_id)
+    assert house.world.things == set()
+
+
+async def test_a_runtime_that_cannot_map_volumes_gets_no_pod_with_a_user_namespace(house: House) -> None:
+    with pytest.raises(FailedPrecondition, match="userns_options.mode: POD, but .* 'old' the runtime is too old; use"):
+        await house.pods.run(mapped_pod(), "old")
+    assert house.world.calls == []
+    await house.pods.run(pod(), "old")

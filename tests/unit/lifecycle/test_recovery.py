@@ -6,7 +6,7 @@ from criserver.lifecycle.recovery import Action, decide
 from criserver.model.container import ContainerState
 from criserver.model.sandbox import SandboxState
 from criserver.ports.monitor import ExitRecord, Observed
-from tests.support.world import House, container, pod
+from tests.support.world import House, container, mapped_pod, pod
 
 GONE, WAITS, RUNS = Observed(monitored=False), Observed(pid=5, started=False), Observed(pid=5)
 ENDED = Observed(exited=ExitRecord(7, 99))
@@ -97,6 +97,18 @@ async def test_a_pod_that_lost_its_namespaces_is_stopped(house: House) -> None:
     await again.tasks.drain(5)
     assert again.sandboxes.get(sandbox_id).state is SandboxState.NOTREADY
     assert not again.world.of("address")
+    again.database.close()
+    house.__post_init__()
+
+
+@pytest.mark.parametrize("lost", ["ns-user", "ns-net", "ns-uts"])
+async def test_every_namespace_of_a_pod_counts(house: House, lost: str) -> None:
+    sandbox_id = await house.pods.run(mapped_pod(), "")
+    house.world.things.discard((lost, sandbox_id))
+    again = house.restarted()
+    await again.recovery.run()
+    await again.tasks.drain(5)
+    assert again.sandboxes.get(sandbox_id).state is SandboxState.NOTREADY
     again.database.close()
     house.__post_init__()
 

@@ -1,12 +1,14 @@
 """One mount of the request: access, propagation, options, and what is refused."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from criserver.errors import CriError, FailedPrecondition, InvalidArgument
 from criserver.model.container import ImageSpec, Mount, Propagation
 from criserver.model.host import SourcePropagation
 from criserver.model.security import IdMapping
-from criserver.spec.binds import bind, destination, rootfs_propagation
+from criserver.spec.binds import bind, destination, halves, rootfs_propagation
 from criserver.spec.wish import HostFacts, ResolvedMount
 
 MAPS = (IdMapping(100000, 0, 65536),)
@@ -70,6 +72,30 @@ def test_id_mappings() -> None:
     mount = Mount("/a", "/s", uid_mappings=MAPS, gid_mappings=MAPS)
     result = bind(ResolvedMount(mount, "/srv"), HostFacts(idmapped_mounts=True))
     assert result["uidMappings"] == result["gidMappings"] == [{"containerID": 0, "hostID": 100000, "size": 65536}]
+
+
+def test_id_mappings_in_two_where_a_pid_namespace_is_joined() -> None:
+    mount = Mount("/a", "/s", uid_mappings=MAPS, gid_mappings=(IdMapping(7, 0, 1),))
+    result = bind(ResolvedMount(mount, "/srv"), HostFacts(idmapped_mounts=True), joins_pid=True)
+    assert result["uidMappings"] == [
+        {"containerID": 0, "hostID": 100000, "size": 32768},
+        {"containerID": 32768, "hostID": 132768, "size": 32768},
+    ]
+    assert result["gidMappings"] == [{"containerID": 0, "hostID": 7, "size": 1}], "one id cannot be halved"
+
+
+@given(st.integers(1, 2**32 - 2), st.integers(1, 2**31), st.integers(0, 2**31))
+def test_halves_map_the_same_ids(host: int, length: int, inside: int) -> None:
+    whole = IdMapping(host, 0, length)
+    parts = halves((whole, whole))
+    assert parts[-1] == whole and sum(part.length for part in parts[:-1]) == length
+    found = [p.host_id + inside - p.container_id for p in parts[:-1] if 0 <= inside - p.container_id < p.length]
+    assert found == ([host + inside] if inside < length else [])
+
+
+def test_an_image_volume_is_mapped_already() -> None:
+    mount = Mount("/a", image=ImageSpec("i"), uid_mappings=MAPS, gid_mappings=MAPS)
+    assert "uidMappings" not in bind(ResolvedMount(mount, "/srv"), HostFacts(idmapped_mounts=False))
 
 
 def test_source_is_the_resolved_path() -> None:

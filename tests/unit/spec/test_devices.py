@@ -7,7 +7,8 @@ import pytest
 from criserver.errors import Internal, InvalidArgument
 from criserver.model.container import Device, ProcessUser
 from criserver.model.host import HostDevice
-from criserver.spec.devices import nodes, rules
+from criserver.spec.devices import bound, nodes, rules
+from criserver.spec.mounts import mounts
 from criserver.spec.wish import HostFacts, Policy, ResolvedDevice, SpecWish
 from tests.support import wishes
 
@@ -29,6 +30,18 @@ def test_a_device() -> None:
         {"path": "/dev/f", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666, "uid": 0, "gid": 0}
     ]
     assert rules(wish) == [DENY, {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rm"}]
+
+
+def test_a_device_by_another_name_is_mounted_in_a_user_namespace() -> None:
+    wish = with_device(Device("/dev/f", "/dev/fuse", "rw"))
+    assert bound(wish) == {}
+    wish = wishes.podded(wish, namespace_options=replace(wishes.OWN_PID, userns=wishes.MAPPED))
+    assert bound(wish) == {"/dev/f": "/dev/fuse"} and nodes(wish) == []
+    assert rules(wish)[1]["major"] == 10
+    (mount,) = [each for each in mounts(wish) if each["destination"] == "/dev/f"]
+    assert mount["source"] == "/dev/fuse" and {"rbind", "nosuid", "noexec"} <= set(mount["options"])
+    same = with_device(Device("/dev/fuse", "/dev/fuse", "rw"), wish=wish)
+    assert bound(same) == {} and [node["path"] for node in nodes(same)] == ["/dev/fuse"]
 
 
 def test_without_container_path_the_hosts() -> None:

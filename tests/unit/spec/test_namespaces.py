@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from criserver.errors import FailedPrecondition, Internal, InvalidArgument
+from criserver.model.container import ProcessUser
 from criserver.model.security import IdMapping, NamespaceMode, NamespaceOptions, UserNamespace
 from criserver.spec.namespaces import describe, id_mappings, maps, namespaces
 from criserver.spec.wish import HostFacts, SpecWish
@@ -79,6 +80,32 @@ def test_user_namespace() -> None:
     assert {"type": "user", "path": "/run/ns/user"} in document["namespaces"]
     assert document["uidMappings"] == [{"containerID": 0, "hostID": 100000, "size": 65536}]
     assert id_mappings(with_options(replace(options, userns=UserNamespace(NODE)))) == {}
+
+
+def test_containers_have_the_user_namespace_of_their_pod() -> None:
+    pod = replace(wishes.OWN_PID, userns=wishes.MAPPED)
+    other = UserNamespace(POD, (IdMapping(200000, 0, 65536),), (IdMapping(200000, 0, 65536),))
+    assert id_mappings(with_options(wishes.OWN_PID, pod)), "who says nothing has the pod's"
+    for own, given in ((other, pod), (UserNamespace(NODE), pod), (other, wishes.OWN_PID)):
+        with pytest.raises(InvalidArgument, match="namespace_options.userns_options: other than those of the pod"):
+            namespaces(with_options(replace(wishes.OWN_PID, userns=own), given))
+    namespaces(with_options(replace(wishes.OWN_PID, userns=UserNamespace(NODE)), wishes.OWN_PID))
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        (ProcessUser(65536), "user id 65536 is not mapped in the pod's user namespace, which has 65536 ids"),
+        (ProcessUser(1, 65536), "group id 65536"),
+        (ProcessUser(1, 1, (2, 70000)), "group id 70000"),
+    ],
+)
+def test_every_id_of_the_user_is_mapped(user: ProcessUser, words: str) -> None:
+    options = replace(wishes.OWN_PID, userns=wishes.MAPPED)
+    with pytest.raises(InvalidArgument, match=words):
+        namespaces(replace(with_options(options), user=user))
+    namespaces(replace(with_options(options), user=ProcessUser(65535, 65535, (65535,))))
+    namespaces(replace(with_options(wishes.OWN_PID), user=user))
 
 
 def test_maps() -> None:

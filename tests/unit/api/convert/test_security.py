@@ -164,7 +164,7 @@ def test_privileges_of_old_fields() -> None:
         ({"namespace_options": pb.NamespaceOption(ipc=TARGET)}, r"options\.ipc: TARGET"),
         ({"namespace_options": pb.NamespaceOption(pid=TARGET)}, r"options\.target_id: empty"),
         ({"namespace_options": pb.NamespaceOption(pid=9)}, r"options\.pid: 9"),  # type: ignore[arg-type]
-        ({"namespace_options": pb.NamespaceOption(userns_options=pb.UserNamespace())}, "without mappings"),
+        ({"namespace_options": pb.NamespaceOption(userns_options=pb.UserNamespace())}, "0 mappings"),
         ({"seccomp": pb.SecurityProfile(profile_type=pb.SecurityProfile.Localhost)}, r"seccomp\.localhost_ref: empty"),
         ({"seccomp": pb.SecurityProfile(localhost_ref="/p")}, r"seccomp\.localhost_ref: '/p' with RuntimeDefault"),
         (
