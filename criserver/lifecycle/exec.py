@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from dataclasses import replace
 
 from criserver.errors import FailedPrecondition, InvalidArgument
 from criserver.lifecycle.powers import Powers
@@ -11,7 +13,9 @@ from criserver.ports.monitor import ExecResult
 from criserver.spec.process import exec_process
 from criserver.state.containers import Containers
 
-OUTPUT_LIMIT = 16 << 20  # bytes of each stream, as both peers have it (CVE-2022-1708)
+log = logging.getLogger(__name__)
+# Bytes of both streams together (CVE-2022-1708): what a kubelet takes as one message, and a little for the rest of it.
+OUTPUT_LIMIT = (16 << 20) - 1024
 
 
 class ExecService:
@@ -21,7 +25,7 @@ class ExecService:
         self._containers, self._powers = containers, powers
 
     async def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
-        """Run `command` to its end and return exit code and output, each stream up to OUTPUT_LIMIT bytes.
+        """Run `command` to its end and return exit code and output, both streams up to OUTPUT_LIMIT bytes.
 
         `timeout` is in seconds, 0 for none: DeadlineExceeded after it, when all that it started is dead.
         """
@@ -33,6 +37,18 @@ class ExecService:
         spec = await self._powers.bundles.read(row.id)
         process = exec_process(spec["process"], command, tty=False)
         handler = self._powers.runtime.handler(row.runtime_handler)
-        return await self._powers.monitors.exec_sync(
+        result = await self._powers.monitors.exec_sync(
             row.id, handler.command, json.dumps(process), timeout=timeout, limit=OUTPUT_LIMIT
         )
+        result = fitted(result, OUTPUT_LIMIT)
+        if result.truncated:
+            log.warning("the output of a command was cut to %d bytes", OUTPUT_LIMIT, extra={"container_id": row.id})
+        return result
+
+
+def fitted(result: ExecResult, limit: int) -> ExecResult:
+    """The result with as much output as fits: the longer stream is cut, both when both are longer than half."""
+    if len(result.stdout) + len(result.stderr) <= limit:
+        return result
+    stderr = result.stderr[: max(limit // 2, limit - len(result.stdout))]
+    return replace(result, stdout=result.stdout[: limit - len(stderr)], stderr=stderr, truncated=True)

@@ -13,7 +13,8 @@ import os
 import shutil
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -392,3 +393,110 @@ def sockets(pid: int) -> set[str]:
     """Inodes of a process's sockets."""
     links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
     return {link[8:-1] for link in links if link.startswith("socket:")}
+
+
+# Cgroups, mappings and relabelling
+
+
+def test_cve_2023_25809_the_cgroup_tree_is_the_containers_own_and_read_only(lab: Lab) -> None:
+    container_id = lab.start()
+    assert {"type": "cgroup"} in lab.spec(container_id)["linux"]["namespaces"]
+    paths = {line.split(":", 2)[2] for line in lab.sh(container_id, "cat /proc/self/cgroup").splitlines()}
+    assert all(path == "/" or path.startswith("/exec-") for path in paths), "an exec has a leaf of its own"
+    # On v1 each controller has a directory, on v2 the top is the cgroup itself.
+    script = "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do test -e $d/cgroup.procs && mkdir $d/made && echo MADE; done"
+    words = lab.sh(container_id, script)
+    assert "Read-only" in words and "MADE" not in words
+
+
+def test_cve_2021_43784_no_mapping_is_longer_than_what_the_kernel_takes(lab: Lab, tmp_path: Path) -> None:
+    mappings = [pb.IDMapping(host_id=number, container_id=number, length=1) for number in range(10000)]
+    mounts = [pb.Mount(host_path=str(tmp_path), container_path="/x", uidMappings=mappings, gidMappings=mappings)]
+    assert "apping" in lab.refused(mounts=mounts)
+
+
+def test_cve_2021_43816_files_of_the_host_keep_their_labels(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("of the host\n")
+    before = labels(tmp_path / "hosts")
+    mounts = [pb.Mount(host_path=f"{tmp_path}/hosts", container_path="/etc/hosts", selinux_relabel=True)]
+    assert lab.sh(lab.start(mounts=mounts), "cat /etc/hosts") == "of the host\n"
+    assert labels(tmp_path / "hosts") == before
+
+
+def labels(path: Path) -> dict[str, bytes]:
+    return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+
+
+# Monitors, and what fills memory and disks
+
+
+def test_cve_2019_14891_the_monitor_is_not_in_the_pods_cgroup(lab: Lab, server: Server) -> None:
+    limits = pb.LinuxContainerConfig(resources=pb.LinuxContainerResources(memory_limit_in_bytes=16 << 20))
+    container_id = lab.start("sh", "-c", "sleep 1; x=x; while :; do x=$x$x; done", linux=limits)
+    request = pb.ContainerStatusRequest(container_id=container_id, verbose=True)
+    info = json.loads(lab.client("ContainerStatus", request).info["info"])
+    monitor = next(
+        int(line.split()[1])
+        for line in Path(f"/proc/{info['pid']}/status").read_text().splitlines()
+        if line.startswith("PPid:")
+    )
+    parent = info["cgroupsPath"].rpartition("/")[0]
+    assert monitor in server.processes() and parent not in Path(f"/proc/{monitor}/cgroup").read_text()
+    until(lambda: cri.status(lab.client, container_id).state == EXITED)
+    status = cri.status(lab.client, container_id)
+    assert (status.reason, status.exit_code) == ("OOMKilled", 137)
+
+
+def test_cve_2022_1708_and_2022_31030_what_an_exec_prints_is_bounded(lab: Lab, server: Server) -> None:
+    container_id = lab.start()
+    assert server.process is not None
+    before = resident(server.process.pid)
+    script = "yes | head -c 200000000; yes error | head -c 200000000 >&2"
+    request = pb.ExecSyncRequest(container_id=container_id, cmd=["sh", "-c", script], timeout=100)
+    answer = lab.client("ExecSync", request, timeout=120)
+    assert 15 << 20 < len(answer.stdout) + len(answer.stderr) < 16 << 20
+    assert len(answer.stdout) > 7 << 20 and len(answer.stderr) > 7 << 20
+    assert resident(server.process.pid) - before < 200 << 20
+
+
+def resident(pid: int) -> int:
+    """Resident memory in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that happens by itself within seconds."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# Races for the place of a mount
+
+ROUNDS = int(os.environ.get("CRISERVER_RACE_ROUNDS", "20"))
+"""Containers that are made while another one swaps links; 1000 take some minutes."""
+
+
+def test_cve_2021_30465_2024_45310_2025_52881_links_swapped_in_a_volume(lab: Lab, tmp_path: Path) -> None:
+    volume, outside, given = (tmp_path / name for name in ("volume", "outside", "given"))
+    for path in (volume, outside, given):
+        path.mkdir()
+    (outside / "secret").write_text("of the host")
+    (given / "file").write_text("given")
+    shared = pb.Mount(host_path=str(volume), container_path="/volume")
+    swap = f"mkdir -p d; ln -s {outside} l; while :; do mv d x; mv l d; mv d l; mv x d; done"
+    lab.start("sh", "-c", f"cd /volume; {swap}", mounts=[shared])
+    nested = pb.Mount(host_path=str(given), container_path="/volume/d/deep")
+    for _ in range(ROUNDS):
+        try:
+            container_id = lab.start(mounts=[shared, nested])
+        except grpc.RpcError:
+            continue  # The race was lost to an error: as good.
+        assert "of the host" not in lab.sh(container_id, "cat /volume/*/secret /volume/d/*/secret")
+        label = lab.sh(container_id, "cat /proc/1/attr/current 2>/dev/null")
+        assert "system_u" not in label or "container_t" in label
+        lab.client("RemoveContainer", pb.RemoveContainerRequest(container_id=container_id))
+    assert (outside / "secret").read_text() == "of the host"
+    assert not [path for path in outside.rglob("*") if path.is_file() and path.name != "secret"]
+    assert str(outside) not in Path("/proc/self/mountinfo").read_text()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from criserver.errors import FailedPrecondition, InvalidArgument, NotFound
-from criserver.lifecycle.exec import OUTPUT_LIMIT, ExecService
+from criserver.lifecycle.exec import OUTPUT_LIMIT, ExecService, fitted
 from criserver.ports.monitor import ExecResult
 from tests.support.fakes import FakeMonitors
 from tests.support.world import House, container, pod
@@ -62,3 +62,16 @@ async def test_nothing_runs_in_what_has_ended(house: House, execs: ExecService) 
     assert await house.exits.wait(container_id, 30)
     with pytest.raises(FailedPrecondition, match="EXITED"):
         await execs.exec_sync(container_id, ("true",), 0)
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "kept"),
+    [
+        *[(3, 3, (3, 3)), (10, 0, (10, 0)), (11, 0, (10, 0)), (0, 11, (0, 10))],
+        *[(99, 99, (5, 5)), (99, 3, (7, 3)), (3, 99, (3, 7))],
+    ],
+)
+def test_both_streams_fit_into_one_message(out: int, err: int, kept: tuple[int, int]) -> None:
+    result = fitted(ExecResult(0, b"o" * out, b"e" * err), 10)
+    assert (len(result.stdout), len(result.stderr)) == kept
+    assert result.truncated == (kept != (out, err))
