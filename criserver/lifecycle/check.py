@@ -76,6 +76,10 @@ class Checker:
         """Look; with `repair` give back what is left over, mend images, and look again. One check at a time."""
         return await self._operations.join(("Check", repair), lambda: self._check(repair))
 
+    async def kernel(self) -> tuple[Finding, ...]:
+        """What is wrong with pods and containers alone, images left out: as cheap as it is quick."""
+        return await _twice(self._look, self._pause)
+
     async def _check(self, repair: bool) -> Report:
         findings = await self._confirmed()
         if not repair or not findings:
@@ -85,8 +89,7 @@ class Checker:
         return Report(await self._confirmed(), tuple(done))
 
     async def _confirmed(self) -> tuple[Finding, ...]:
-        first = await _twice(self._look, self._pause)
-        return (*first, *await self._images.check(self._pause))
+        return (*await self.kernel(), *await self._images.check(self._pause))
 
     async def _look(self) -> tuple[Finding, ...]:
         things = await self._inventory.things()

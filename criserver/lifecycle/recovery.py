@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
 
-from criserver.lifecycle.census import wanted_namespaces
 from criserver.lifecycle.container_steps import image_holder
 from criserver.lifecycle.containers import ContainerLifecycle
 from criserver.lifecycle.exits import Exits
@@ -144,7 +143,9 @@ class Recovery:
 
     async def _intact(self, row: Sandbox) -> bool:
         pinned = (await self._powers.namespaces.pinned()).get(row.id, frozenset())
-        return wanted_namespaces(row) <= pinned
+        wanted = {"uts"} | (set() if row.config.host_network else {"net"}) | ({"pid"} if row.pid_init else set())
+        wanted |= {"user"} if row.config.security.namespace_options.own_userns else set()
+        return wanted <= pinned
 
     async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:

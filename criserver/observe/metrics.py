@@ -182,6 +182,9 @@ class Gauges:
         self._monitors = Gauge("criserver_monitors", "Monitors that live", registry=registry)
         self._listeners = Gauge("criserver_event_listeners", "Listeners of GetContainerEvents", registry=registry)
         self._tasks = Gauge("criserver_background_tasks", "Background tasks of the server", registry=registry)
+        self._unfinished = Gauge(
+            "criserver_unfinished", "Deletes and undos that were begun and that nobody works on", registry=registry
+        )
         self._leftover = Gauge(
             "criserver_leftover", "Things in the kernel or on disk that no pod or container claims", ["kind"],
             registry=registry,
@@ -199,8 +202,12 @@ class Gauges:
         """How many containers are in each state."""
         _set(self._containers, states)
 
-    def kernel(self, leftover: Mapping[str, int], missing: Mapping[str, int]) -> None:
-        """Rows against kernel, by kind of thing: what no row claims, and what a row claims and is not there."""
+    def kernel(self, leftover: Mapping[str, int], missing: Mapping[str, int], *, unfinished: int) -> None:
+        """Rows against kernel, by kind of thing: what no row claims, and what a row claims and is not there.
+
+        `unfinished` counts deletes and undos that nobody works on.
+        """
+        self._unfinished.set(unfinished)
         _set(self._leftover, leftover)
         _set(self._missing, missing)
 

@@ -124,10 +124,10 @@ async def build(live: Live, tasks: Tasks) -> Server:
     streaming = _streaming(config, streams, tasks)
     undoers = {**pod_undoers(powers), **container_undoers(powers)}
     events = Events(sandboxes, containers, powers.clock, metrics)
-    observing.count(sandboxes, containers, powers, events, images, monitors)
     healthy, reload = HealthHandlers((RUNTIME.full_name, IMAGES.full_name)), partial(_reload, live)
     garbage = GarbageCollector(sandboxes, containers, journal, powers, undoers)
     check = checker(config, sandboxes, containers, journal, powers, image_check, garbage, operations)
+    observing.count(sandboxes, containers, events, check, images, monitors)
     handlers = (
         PodHandlers(pods, sandboxes),
         ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),

@@ -9,9 +9,9 @@ from criserver.config.schema import Config, TracingConfig
 from criserver.drivers.monitor import ConmonMonitors
 from criserver.kernel.offload import offload
 from criserver.lifecycle.census import Census
+from criserver.lifecycle.check import Checker
 from criserver.lifecycle.events import Events
 from criserver.lifecycle.images import ImageService
-from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.tasks import Tasks
 from criserver.lifecycle.traces import Traces
 from criserver.observe.endpoint import Endpoint
@@ -47,14 +47,14 @@ class Observing:
         self,
         sandboxes: Sandboxes,
         containers: Containers,
-        powers: Powers,
         events: Events,
+        check: Checker,
         images: ImageService,
         monitors: ConmonMonitors,
     ) -> None:
         """Let gauges tell of these."""
         count, living = lambda: len(images.list()), monitors.living
-        self._census = Census(sandboxes, containers, powers, events, self._tasks, count, living, self.metrics)
+        self._census = Census(sandboxes, containers, events, self._tasks, check.kernel, count, living, self.metrics)
 
     async def start(self) -> None:
         """Listen, if it is configured; FailedPrecondition when the address or port cannot be had."""

@@ -58,6 +58,10 @@ def test_what_happened_is_counted(server: Server, logs: Path) -> None:
         assert {value for key, value in found.items() if key[0] == "criserver_missing"} == {0}
         assert {value for key, value in found.items() if key[0] == "criserver_leftover"} == {0}
         assert found["process_resident_memory_bytes",] > 1 << 20
+        assert found["criserver_operation_duration_seconds_count", "StartContainer", "done"] == 1
+        assert found["criserver_stage_duration_seconds_count", "RunPodSandbox", "network"] == 1
+        assert found["criserver_pull_duration_seconds_count", "pulled"] == 1
+        assert found["criserver_pull_bytes_total",] > 100_000
         cri.remove_pod(client, pod)
         found = scrape(server)
         assert found["criserver_pods", "ready"] == 0
@@ -77,3 +81,14 @@ def test_a_port_that_is_taken_is_a_clear_error(server: Server) -> None:
             server.start()
         configuration.write_text(before)
     server.start()
+
+
+def test_what_is_left_over_is_told(server: Server) -> None:
+    orphan = server.root / "containers" / ("f" * 64) / "upper"
+    orphan.mkdir(parents=True)
+    try:
+        server.wait_until(lambda: scrape(server)["criserver_leftover", "writable layer"] == 1, 30, "the gauge")
+    finally:
+        orphan.rmdir()
+        orphan.parent.rmdir()
+    server.wait_until(lambda: scrape(server)["criserver_leftover", "writable layer"] == 0, 30, "the gauge")

@@ -149,3 +149,8 @@ async def test_undos_that_failed_and_records_set_aside(house: House, checker: Ch
         (Verdict.UNFINISHED, "undo of network of RunPodSandbox", GONE[:13]),
         (Verdict.DAMAGED, "record of pod sandbox", GONE[:13]),
     ]
+
+
+async def test_pods_and_containers_alone(house: House, inventory: FakeInventory, checker: Checker) -> None:
+    inventory.looks = [[Thing(Kind.ROOT, GONE, "/x")]]
+    assert [(each.verdict, each.what) for each in await checker.kernel()] == [(Verdict.LEFT_OVER, Kind.ROOT)]

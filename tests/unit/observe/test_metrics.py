@@ -76,11 +76,12 @@ def test_pulls_plugins_exits_and_events() -> None:
 def test_gauges_forget_what_is_no_longer_there() -> None:
     metrics = Metrics(version="1.2")
     metrics.gauges.pods({"ready": 3})
-    metrics.gauges.kernel({"root": 1}, {"monitor": 2})
+    metrics.gauges.kernel({"root": 1}, {"monitor": 2}, unfinished=8)
     metrics.gauges.counts(monitors=4, images=5, listeners=6, tasks=7)
     found = scraped(metrics)
     assert found["criserver_pods", "ready"] == 3
     assert (found["criserver_leftover", "root"], found["criserver_missing", "monitor"]) == (1, 2)
+    assert found["criserver_unfinished",] == 8
     assert (found["criserver_monitors",], found["criserver_images",]) == (4, 5)
     assert (found["criserver_event_listeners",], found["criserver_background_tasks",]) == (6, 7)
     assert found["criserver_info", "1.2"] == 1
