@@ -36,6 +36,7 @@ def _text(args: argparse.Namespace) -> str:
 
 
 def _translated(path: str, server: str) -> str:
-    from criserver.config.translate import FROM, translate
+    from criserver.config.translate.rules import translate
+    from criserver.config.translate.servers import FROM
 
     return translate(path, document.read_bounded(path), FROM[server]).text(path)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from criserver.cli import settings
 
 if TYPE_CHECKING:
-    from criserver.doctor import Finding, Topic
+    from criserver.doctor.examination import Topic
+    from criserver.doctor.finding import Finding
 
 HELP = "look at this host, before a server runs on it or while one does, and say what keeps pods from running"
 SIGNS = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}
@@ -29,7 +30,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 0 when pods can run here, 1 when something must be mended before."""
-    from criserver.doctor import Severity, examine
+    from criserver.doctor.examination import examine
+    from criserver.doctor.finding import Severity
 
     topics = asyncio.run(examine(settings.configuration(args)))
     errors = [each for topic in topics for each in topic.findings if each.severity is Severity.ERROR]

@@ -3,8 +3,3 @@
 Each topic is a module with `read`, which looks and decides nothing, and `judge`, which is pure. Nothing is changed on
 the host: what is tried, is tried in namespaces and directories that are gone afterwards.
 """
-
-from criserver.doctor.examination import Topic, examine
-from criserver.doctor.finding import Finding, Severity
-
-__all__ = ["Finding", "Severity", "Topic", "examine"]

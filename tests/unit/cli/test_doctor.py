@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from criserver.cli import doctor
-from criserver.doctor import Topic
+from criserver.doctor.examination import Topic
 from criserver.doctor.finding import error, note, ok, warning
 
 TOPICS = (

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from criserver.config.schema import Config
-from criserver.doctor import Severity, examination, examine
+from criserver.doctor import examination
+from criserver.doctor.examination import examine
+from criserver.doctor.finding import Severity
 from criserver.errors import Unavailable
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from criserver.config import keys
 from criserver.config.schema import Config
-from criserver.config.translate import FROM, translate
-from criserver.config.translate.rules import Path
+from criserver.config.translate.rules import Path, translate
+from criserver.config.translate.servers import FROM
 
 NEW = """
 version = 3

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from criserver.config.translate import FROM, translate
+from criserver.config.translate.rules import translate
+from criserver.config.translate.servers import FROM
 
 TEXT = """
 [crio]
