@@ -16,6 +16,7 @@ from criserver.model.container import (
     ProcessUser,
     Propagation,
 )
+from criserver.model.edits import NO_EDITS, EditedDevice, EditedMount, Edits, Hook, HookRule
 from criserver.model.host import HostDevice, SourcePropagation
 from criserver.model.image import ImageDefaults
 from criserver.model.resources import HugepageLimit, LinuxResources
@@ -32,8 +33,8 @@ from criserver.model.security import (
     SelinuxOptions,
     UserNamespace,
 )
-from criserver.spec.capabilities import ALL
-from criserver.spec.wish import HostFacts, Policy, ResolvedDevice, ResolvedMount, Rlimit, SpecWish
+from criserver.spec.capabilities import ALL, DEFAULT
+from criserver.spec.wish import DefaultMount, HostFacts, Policy, ResolvedDevice, ResolvedMount, Rlimit, SpecWish
 
 OWN_PID = NamespaceOptions(pid=NamespaceMode.CONTAINER)
 NULL = HostDevice("/dev/null", "c", 1, 3, 0o666)
@@ -210,9 +211,53 @@ def _host(text: Bad) -> st.SearchStrategy[HostFacts]:
     )
 
 
-def _policy(text: Bad, number: Bad) -> st.SearchStrategy[Policy]:
+def _edits(text: Bad, number: Bad, sources: tuple[str, ...]) -> st.SearchStrategy[Edits]:
+    """What CDI files may say."""
+    device = st.builds(
+        EditedDevice,
+        _of("/dev/card", "/dev/x/y", "/dev/fuse", bad=text),
+        _of("c", bad=_if(text, st.sampled_from("bcup"))),
+        _of(10, bad=number),
+        _of(229, bad=number),
+        _of(None, 0o660, bad=number),
+        _of("rw", "rwm", bad=text),
+        _of(None, 0, 7, bad=number),
+        _of(None, 7, bad=number),
+    )
+    place = _of("/opt/driver", "/a", "/usr", bad=text)
+    bound = st.builds(EditedMount, _of(*sources, bad=text), place, options=_of((), ("ro", "bind")))
+    fresh = st.builds(EditedMount, st.just("t"), _of("/opt/t", bad=text), _of("tmpfs", bad=text), _of((), ("size=4k",)))
+    return st.builds(
+        Edits,
+        env=_few(_of("CARD=yes", "A=edited", bad=_if(text, text)), 2),
+        devices=_few(device, 2),
+        mounts=_few(bound | fresh, 2),
+        hooks=_few(st.builds(Hook, _of(("createRuntime",), ("prestart", "poststop")), st.just("/bin/true"))),
+        gids=_few(_of(0, 5, 44, bad=number)),
+    )
+
+
+BASE: dict[str, Any] = {
+    "process": {"env": ["BASE=1", "A=base"], "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}]},
+    "mounts": [{"destination": "/usr", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]}],
+    "hooks": {"poststop": [{"path": "/bin/true"}]},
+    "linux": {"resources": {"pids": {"limit": 50}}},
+}
+"""A base document that the runtimes take."""
+
+RULES = (HookRule(Hook(("poststart",), "/bin/true"), always=True), HookRule(Hook(("prestart",), "/no/such/hook")))
+"""Rules of hooks directories: one that matches, and one that never does."""
+
+
+def _policy(text: Bad, number: Bad, sources: tuple[str, ...] = ("/srv",)) -> st.SearchStrategy[Policy]:
+    options = _of(("ro",), ("rw", "noexec"))
+    mount = st.builds(DefaultMount, st.sampled_from(sources), _of("/conf", "/a", bad=text), options)
     return st.builds(
         Policy,
+        default_capabilities=_of((), DEFAULT, ("CAP_CHOWN",)),
+        mounts=_few(mount, 2),
+        seccomp_profile=_of(None, {"defaultAction": "SCMP_ACT_ALLOW"}, bad=_if(text, st.just({"defaultAction": 3}))),
+        base=_of(None, BASE),
         default_env=_few(_of("A=b", bad=text), 1),
         rlimits=_few(st.builds(Rlimit, _of("RLIMIT_NOFILE", bad=text), _of(64, bad=number), _of(1024, bad=number)), 1),
         pids_limit=_of(0, 100, bad=number),
@@ -275,5 +320,7 @@ def wishes(
         seccomp_localhost=draw(_of(None, bad=_if(text, st.sampled_from([{}, {"defaultAction": 3}])))),
         selinux_level=draw(_of("", "s0:c1,c2")),
         host=host or draw(_host(text)),
-        policy=draw(_policy(text, number)),
+        policy=draw(_policy(text, number, sources)),
+        edits=draw(_of(NO_EDITS) | _edits(text, number, sources)),
+        hooks=draw(_few(_of(*RULES))),
     )

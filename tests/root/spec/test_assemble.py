@@ -31,7 +31,7 @@ def shell(pod: Pod, script: str, wish: SpecWish | None = None) -> list[str]:
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # a wish is long to print
 @settings(
-    max_examples=30,
+    max_examples=60,
     deadline=None,
     database=None,
     phases=[Phase.generate],  # shrinking would start containers for minutes
