@@ -24,7 +24,7 @@ from criserver.lifecycle.container_steps import (
 from criserver.lifecycle.deliveries import Deliveries
 from criserver.lifecycle.exits import Exits
 from criserver.lifecycle.forward import REMOVE_CONTAINER, go
-from criserver.lifecycle.image_volumes import mount_volumes, shown_digests, volume_images
+from criserver.lifecycle.image_volumes import admit_volumes, mount_volumes, shown_digests, volume_images
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
@@ -148,6 +148,8 @@ class ContainerLifecycle:
         image = self._powers.images.resolve(config.image.image)
         if image is None:
             raise NotFound(f"config.image.image: {config.image.image!r} is not on this node; pull it first")
+        await self._powers.images.admit(image, config.image.user_specified_image or config.image.image)
+        await admit_volumes(self._powers, config)
         row = await self._row(sandbox, config, image)
         undo = UndoStack(self._journal, self._undoers, CREATE, row.id)
         with log_context(container_id=row.id), self._traces.operation(CREATE, sandbox, row) as stages:

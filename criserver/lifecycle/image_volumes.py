@@ -27,6 +27,15 @@ def volume_images(powers: Powers, config: ContainerConfig) -> dict[str, Image]:
     return found
 
 
+async def admit_volumes(powers: Powers, config: ContainerConfig) -> None:
+    """PermissionDenied for a volume whose image the signature policy does not let be used under its name."""
+    images = volume_images(powers, config)
+    for mount in config.mounts:
+        if mount.image is not None:
+            asked = mount.image.user_specified_image or mount.image.image
+            await powers.images.admit(images[mount.container_path], asked)
+
+
 async def mount_volumes(
     powers: Powers, container_id: str, images: Mapping[str, Image], idmap: Idmap | None
 ) -> dict[str, str]:

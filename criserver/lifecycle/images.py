@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from criserver.errors import FailedPrecondition, InvalidArgument
+from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pull_progress import Progress
@@ -53,6 +54,7 @@ class ImageService:
         sources: Sources,
         layers: Layers,
         operations: Operations,
+        admissions: Admissions,
         *,
         pinned: Callable[[], tuple[str, ...]] = tuple,
         clock: Callable[[], int] = time.time_ns,
@@ -61,8 +63,9 @@ class ImageService:
         self._repository = repository
         self._registry = sources.registry
         self._pool = LayerPool(repository, layers, sources.counts.received)
-        self._pulls = Pulls(repository, sources, self._pool, operations, clock)
-        self._root = layers.root
+        self._pulls = Pulls(repository, sources, self._pool, operations, admissions, clock)
+        self._admissions = admissions
+        self.mountpoint = layers.root  # where the file system of layers is found
         self._operations = operations
         self._pinned = pinned
         self._clock = clock
@@ -73,6 +76,10 @@ class ImageService:
         Callers with the same reference and credentials share one pull, and one that gives up stops nobody's.
         """
         return self._shown(await self._pulls.pull(text, credentials))
+
+    async def admit(self, image: Image, asked: str) -> None:
+        """PermissionDenied unless the signature policy lets the image run under the name that was asked for."""
+        await self._admissions.check(image, asked)
 
     async def load(self, path: str) -> tuple[Image, ...]:
         """Bring the images of the archive file at the absolute `path` here, under the names it gives them."""
@@ -121,16 +128,11 @@ class ImageService:
         """End every lease of the holder. Idempotent."""
         await self._repository.release(holder)
 
-    @property
-    def mountpoint(self) -> str:
-        """Where the file system of layers is found; writable layers lie on it too."""
-        return self._root
-
     def usage(self) -> FilesystemUsage:
         """What all layers take on disk."""
         layers = tuple(self._repository.layers)
         used, inodes = sum(layer.size for layer in layers), sum(layer.inodes for layer in layers)
-        return FilesystemUsage(self._root, used, inodes, self._clock())
+        return FilesystemUsage(self.mountpoint, used, inodes, self._clock())
 
     async def recover(self, holders: Iterable[str] | None = None) -> None:
         """Put right what a crash has left. Before any request.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pull_progress import RunningPull, RunningPulls
@@ -46,11 +47,12 @@ class Pulls:
         sources: Sources,
         pool: LayerPool,
         operations: Operations,
+        admissions: Admissions,
         clock: Callable[[], int],
     ) -> None:
         """`clock` gives nanoseconds since the epoch."""
         self._repository, self._pool = repository, pool
-        self._sources = sources
+        self._sources, self._admissions = sources, admissions
         self._operations, self._clock = operations, clock
         self._turns = asyncio.Semaphore(sources.at_once)
         self.running = RunningPulls(pool.position)
@@ -76,25 +78,35 @@ class Pulls:
 
     async def _pull(self, reference: Reference, credentials: Credentials | None) -> tuple[Image, str]:
         stages, new = Stages("PullImage"), self._repository.by_reference(str(reference)) is None
+        demand = await self._admissions.demand(reference)
         with self.running.running(str(reference), stages) as pull:
             async with self._turns, AsyncExitStack() as stack:
                 with stages.stage("resolve"):
                     opened = self._sources.registry.open(reference, credentials, new=new)
                     remote = await stack.enter_async_context(opened)
                 names = [name for name in (reference.tagged, reference.with_digest(remote.digest)) if name]
-                if image := await self._known(reference, remote, names):
+                if image := await self._known(reference, remote, names, demand):
                     outcome = "present"
                 else:
                     with stages.stage("fetch"):
                         fetched = await remote.fetch()
                     image, outcome = await self._store(fetched, names, stages, pull), "pulled"
+                    await self._admissions.seal(image, reference, demand)
         log.info("image is pulled", extra={"image": str(reference), "image_id": image.id, **stages.fields()})
         return image, outcome
 
-    async def _known(self, reference: Reference, remote: Remote, names: Sequence[str]) -> Image | None:
-        """The image that the reference names now, when it is here already; it gets the names."""
+    async def _known(
+        self, reference: Reference, remote: Remote, names: Sequence[str], demand: str
+    ) -> Image | None:
+        """The image that the reference names now, when it is here already; it gets the names.
+
+        Not when signatures are demanded that it was not fetched under: fetching what describes it will check them.
+        """
         known = self._repository.by_reference(reference.with_digest(remote.digest))
-        return await self._repository.name(known.id if known else remote.image_id, names)
+        image_id = known.id if known else remote.image_id
+        if not await self._admissions.satisfied(image_id, demand):
+            return None
+        return await self._repository.name(image_id, names)
 
     async def _load(self, path: str) -> tuple[Image, ...]:
         images, stages = [], Stages("LoadImage")

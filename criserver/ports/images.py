@@ -14,6 +14,13 @@ class Images(Protocol):
         """The image of an id, id prefix, tag or digest reference that is present on this node."""
         ...
 
+    async def admit(self, image: Image, asked: str) -> None:
+        """PermissionDenied unless the signature policy lets the image run under the name that was asked for.
+
+        `asked` is a reference, or an id: then any of the image's names will do.
+        """
+        ...
+
     async def lease(self, image_id: str, holder: str) -> None:
         """Keep the image, and so its layers, until `release`; NotFound when it has gone meanwhile. Idempotent."""
         ...

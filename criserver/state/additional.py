@@ -17,7 +17,7 @@ from urllib.parse import quote
 from criserver.errors import FailedPrecondition, Internal
 from criserver.model.image import Image, ImageRecord, layer_number
 from criserver.state.codec import decode
-from criserver.state.migrations import MIGRATIONS
+from criserver.state.migrations import IMAGE_SEALS, MIGRATIONS
 
 _LAYERS = (
     "SELECT il.layer, l.size FROM image_layers il JOIN layers l ON l.number = il.layer"
@@ -27,7 +27,7 @@ _LAYERS = (
 
 @dataclass(frozen=True, slots=True)
 class AdditionalStore:
-    """One store: images by id, references to ids, and configuration documents by id.
+    """One store: images by id, references to ids, configuration documents and seals by id.
 
     `broken` are ids of images that cannot be used, since layers of theirs are not there.
     """
@@ -36,6 +36,7 @@ class AdditionalStore:
     images: Mapping[str, Image]
     references: Mapping[str, str]
     configs: Mapping[str, bytes]
+    seals: Mapping[str, frozenset[str]]
     broken: tuple[str, ...] = ()
 
 
@@ -77,7 +78,17 @@ def _read(connection: sqlite3.Connection, path: str, position: int) -> Additiona
             images[image_id] = _image(image_id, kept, names.get(image_id, []), numbers, sum(dict(layers).values()))
             configs[image_id] = bytes(config)
     references = {name: image_id for image_id in images for name in names.get(image_id, [])}
-    return AdditionalStore(path, images, references, configs, tuple(broken))
+    return AdditionalStore(path, images, references, configs, _seals(connection, version), tuple(broken))
+
+
+def _seals(connection: sqlite3.Connection, version: int) -> dict[str, frozenset[str]]:
+    """Under which demands of a signature policy the images were pulled; whoever configures the store trusts it."""
+    if version <= MIGRATIONS.index(IMAGE_SEALS):
+        return {}
+    found: dict[str, set[str]] = {}
+    for image_id, demand in connection.execute("SELECT image_id, demand FROM image_seals"):
+        found.setdefault(image_id, set()).add(demand)
+    return {image_id: frozenset(demands) for image_id, demands in found.items()}
 
 
 def _image(image_id: str, record: ImageRecord, names: list[str], layers: tuple[int, ...], size: int) -> Image:

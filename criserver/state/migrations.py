@@ -81,4 +81,13 @@ LAYER_BOOTS = (
     "ALTER TABLE layers ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES, LAYER_RECORDS, TRACES, LAYER_BOOTS)
+# Under which demands of the signature policy an image was pulled (drivers/admission).
+IMAGE_SEALS = (
+    """CREATE TABLE image_seals (
+        image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        demand TEXT NOT NULL,
+        PRIMARY KEY (image_id, demand)
+    ) STRICT""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (SANDBOXES + IMAGES, LAYER_RECORDS, TRACES, LAYER_BOOTS, IMAGE_SEALS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from criserver.config.live import Live
 from criserver.config.schema import ImageConfig
+from criserver.drivers.admission import PolicyAdmission
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory, LayerLimits
 from criserver.drivers.registry import SkopeoRegistry
@@ -15,6 +16,7 @@ from criserver.drivers.unpacker import Unpacker
 from criserver.drivers.workspace import Workspaces
 from criserver.errors import FailedPrecondition
 from criserver.kernel.proc import boot_id
+from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.image_check import ImageCheck
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
@@ -23,6 +25,7 @@ from criserver.observe.metrics import Metrics
 from criserver.state.additional import AdditionalStore, read_store
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
+from criserver.state.seals import Seals
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,10 @@ def image_half(
     limits = LayerLimits(stalled=config.image.pull_progress_timeout)
     layers = LayerDirectory(config.store, Unpacker(), limits, [store.path for store in stores])
     sources = _sources(workspaces, config.image, metrics)
-    service = ImageService(repository, sources, layers, operations, pinned=lambda: live.current.image.pinned)
+    admissions = Admissions(Seals(database, stores), PolicyAdmission(config.image.policy))
+    service = ImageService(
+        repository, sources, layers, operations, admissions, pinned=lambda: live.current.image.pinned
+    )
     return service, ImageCheck(service, repository, layers, workspaces)
 
 

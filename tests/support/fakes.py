@@ -393,6 +393,9 @@ class FakeImages(Fake):
     def resolve(self, reference: str) -> Image | None:
         return IMAGE if reference in (IMAGE.id, *IMAGE.repo_tags) else None
 
+    async def admit(self, image: Image, asked: str) -> None:
+        await self.world.call("Images.admit", asked)
+
     async def lease(self, image_id: str, holder: str) -> None:
         await self.world.call("Images.lease", holder)
         self.world.things.add(("lease", holder))

@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from criserver.errors import NotFound
+from criserver.errors import NotFound, PermissionDenied
+from criserver.lifecycle.admissions import Admissions
 from criserver.model.image import Credentials, ImageDefaults, Layer
 from criserver.model.reference import Reference
 from criserver.ports.registry import BlobStream, FetchedImage, LayerBlob
+from criserver.state.db import Database
+from criserver.state.seals import Seals
 
 
 def digest(letter: str) -> str:
@@ -141,6 +144,25 @@ class FakeLayers:
     async def present(self) -> frozenset[int]:
         """All."""
         return frozenset(self.trees)
+
+
+class FakeAdmission:
+    """Demands by name of the repository; None refuses. Others are free."""
+
+    def __init__(self, **demands: str | None) -> None:
+        self.demands: dict[str, str | None] = dict(demands)
+
+    async def demand(self, reference: Reference) -> str:
+        """Look it up."""
+        demand = self.demands.get(str(reference), self.demands.get(reference.name, ""))
+        if demand is None:
+            raise PermissionDenied(f"{reference} is rejected")
+        return demand
+
+
+def unsigned(database: Database) -> Admissions:
+    """A policy that asks for nothing."""
+    return Admissions(Seals(database), FakeAdmission())
 
 
 class NoArchives:

@@ -8,18 +8,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from criserver.drivers.admission import PolicyAdmission
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory, LayerLimits
 from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.unpacker import Unpacker
 from criserver.drivers.workspace import Workspaces
+from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
+from criserver.state.seals import Seals
 
 
 @dataclass
@@ -76,6 +79,7 @@ async def node(
             Sources(SkopeoRegistry(skopeo, workspaces, str(auth_file)), ImageArchives(skopeo, workspaces)),
             LayerDirectory(str(root), unpacker, limits),
             Operations(tasks),
+            Admissions(Seals(database), PolicyAdmission(str(policy))),
             pinned=lambda: tuple(pinned),
         )
         await images.recover(())

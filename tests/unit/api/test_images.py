@@ -23,7 +23,7 @@ from criserver.model.image import Credentials
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
 from tests.support.grpc_server import serving
-from tests.support.image_fakes import FakeLayers, FakeRegistry, NoArchives, digest, fetched
+from tests.support.image_fakes import FakeLayers, FakeRegistry, NoArchives, digest, fetched, unsigned
 
 APP = "a.example/app:1"
 
@@ -37,7 +37,8 @@ def registry() -> FakeRegistry:
 async def stub(tmp_path: Path, registry: FakeRegistry) -> AsyncIterator[Any]:
     database = Database(str(tmp_path / "test.db"))
     repository = ImageRepository(database)
-    images = ImageService(repository, Sources(registry, NoArchives()), FakeLayers(), Operations(Tasks()))
+    sources = Sources(registry, NoArchives())
+    images = ImageService(repository, sources, FakeLayers(), Operations(Tasks()), unsigned(database))
     handler = service(pb.DESCRIPTOR.services_by_name["ImageService"], ImageHandlers(images))
     async with serving(tmp_path, handler) as address, grpc.aio.insecure_channel(address) as channel:
         yield ImageServiceStub(channel)

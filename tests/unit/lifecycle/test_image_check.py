@@ -17,7 +17,7 @@ from criserver.model.findings import Verdict
 from criserver.model.image import ImageRecord
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
-from tests.support.image_fakes import FakeLayers, FakeRegistry, NoArchives, digest, fetched
+from tests.support.image_fakes import FakeLayers, FakeRegistry, NoArchives, digest, fetched, unsigned
 
 APP, TOOL = "a.example/app:1", "a.example/tool:1"
 
@@ -43,7 +43,9 @@ class House:
         self.registry, self.trees, self.workspaces = FakeRegistry(), FakeLayers(), FakeWorkspaces()
         self.repository = ImageRepository(self.database)
         sources = Sources(self.registry, NoArchives())
-        self.service = ImageService(self.repository, sources, self.trees, Operations(Tasks()))
+        self.service = ImageService(
+            self.repository, sources, self.trees, Operations(Tasks()), unsigned(self.database)
+        )
         self.check = ImageCheck(self.service, self.repository, self.trees, self.workspaces)
         self.publish(APP, "1", "b", "c", manifest="e")
         self.publish(TOOL, "2", "b", "d", manifest="f")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from criserver.errors import FailedPrecondition, InvalidArgument, NotFound
+from criserver.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pulls import Sources
@@ -16,7 +17,8 @@ from criserver.lifecycle.tasks import Tasks
 from criserver.model.image import Credentials
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
-from tests.support.image_fakes import FakeLayers, FakeRegistry, NoArchives, digest, fetched
+from criserver.state.seals import Seals
+from tests.support.image_fakes import FakeAdmission, FakeLayers, FakeRegistry, NoArchives, digest, fetched
 
 APP = "a.example/app:1"
 
@@ -24,6 +26,7 @@ APP = "a.example/app:1"
 class House:
     def __init__(self, path: Path) -> None:
         self.path, self.registry, self.trees = path, FakeRegistry(), FakeLayers()
+        self.admission = FakeAdmission()
         self.images = self.start()
 
     def start(self, pinned: Sequence[str] = ()) -> ImageService:
@@ -36,6 +39,7 @@ class House:
             Sources(self.registry, NoArchives()),
             self.trees,
             operations,
+            Admissions(Seals(self.database), self.admission),
             pinned=lambda: tuple(pinned),
             clock=lambda: 7,
         )
@@ -208,3 +212,38 @@ async def test_recovery_ends_leases_of_holders_that_are_gone(house: House) -> No
     await house.images.recover([])
     await house.images.remove(APP)
     assert house.images.list() == ()
+
+
+async def test_signatures_are_looked_at_again_when_others_are_demanded(house: House) -> None:
+    house.publish(APP, "1", "b")
+    image = await house.images.pull(APP)
+    await house.images.pull(APP)
+    assert house.registry.fetches == 1
+    house.admission.demands = {"a.example/app": "signed"}
+    with pytest.raises(PermissionDenied):
+        await house.images.admit(image, APP)
+    for _ in range(2):
+        assert await house.images.pull(APP) == image
+        assert (house.registry.fetches, len(house.trees.unpacked)) == (2, 1), "no layer is fetched for that"
+        await house.images.admit(image, APP)
+
+
+async def test_an_image_gets_no_name_that_its_signatures_do_not_allow(house: House) -> None:
+    house.publish(APP, "1", "b")
+    image = await house.images.pull(APP)
+    house.admission.demands = {"b.example": "signed", "b.example/app": "signed"}
+
+    house.publish("b.example/app:1", "1", "b")
+    house.registry.hold.clear()
+    pulling = asyncio.gather(house.images.pull("b.example/app:1"))
+    await asyncio.sleep(0.05)
+    resolved = house.images.resolve(image.id)
+    assert resolved is not None
+    assert resolved.repo_tags == (APP,)
+    house.registry.hold.set()
+    await pulling
+    house.admission.demands["b.example/app"] = None
+    fetches = house.registry.fetches
+    with pytest.raises(PermissionDenied, match="is rejected"):
+        await house.images.pull("b.example/app:1")
+    assert house.registry.fetches == fetches

@@ -18,7 +18,7 @@ from criserver.lifecycle.tasks import Tasks
 from criserver.ports.registry import FetchedImage
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
-from tests.support.image_fakes import FakeLayers, FakeRegistry, digest, fetched
+from tests.support.image_fakes import FakeLayers, FakeRegistry, digest, fetched, unsigned
 
 APP = "a.example/app:1"
 
@@ -50,7 +50,8 @@ def pulls(tmp_path: Path, registry: FakeRegistry) -> Iterator[Pulls]:
     database = Database(str(tmp_path / "test.db"))
     repository = ImageRepository(database)
     pool = LayerPool(repository, FakeLayers())
-    yield Pulls(repository, Sources(registry, TwoArchived(), 2), pool, Operations(Tasks()), lambda: 7)
+    sources = Sources(registry, TwoArchived(), 2)
+    yield Pulls(repository, sources, pool, Operations(Tasks()), unsigned(database), lambda: 7)
     database.close()
 
 
