@@ -1,6 +1,6 @@
 # `make run` shows it, `make test` tests it; both need root and install what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-critest test-vm test-cluster check bench package venv clean
+.PHONY: help run test test-critest test-vm test-cluster check bench package venv clean test-package
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -20,6 +20,9 @@ test-vm: ## root and client tests in a Debian machine under qemu: cgroup v2, sys
 test-cluster: venv ## scenarios on a real Kubernetes cluster; builds Kubernetes at first, for a quarter of an hour
 	@hack/tools --strict kubernetes etcd
 	@CLUSTER_TESTS=all hack/test tests/cluster $(ARGS)
+
+test-package: venv ## the Debian package in a machine under qemu: installed, restarted, killed, upgraded, purged (ARGS=...)
+	@hack/test-package $(ARGS)
 
 check: venv ## style, types, layers, house rules
 	@hack/check
