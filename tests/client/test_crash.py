@@ -14,9 +14,11 @@ import pytest
 
 from criserver.api.pb import api_pb2 as pb
 from tests.support import images, registry
+from tests.support.crictl import TOOLS
 from tests.support.server import Client, Server
 
 IMAGE = "docker.io/library/busybox:latest"
+IDS = pb.IDMapping(host_id=100000, container_id=0, length=65536)
 CRASHING = (str(Path(registry.__file__).with_name("crashing.py")),)
 REQUEST_SECONDS = 20.0
 SETTLE_SECONDS = 0.1  # the note that an id was read is a commit of its own, a moment after the answer
@@ -25,8 +27,13 @@ SETTLE_SECONDS = 0.1  # the note that an id was read is a commit of its own, a m
 class Node:
     """A server that can be made to die, and the requests of one pod's life."""
 
-    def __init__(self, base: Path, number: int, conf: Path, policy: Path) -> None:
-        config = {"image": {"registries_conf": str(conf), "policy": str(policy)}}
+    def __init__(self, base: Path, number: int, conf: Path, policy: Path, *, mapped: bool) -> None:
+        """`mapped` pods have a user namespace and a PID namespace that their containers share."""
+        config: dict[str, Any] = {"image": {"registries_conf": str(conf), "policy": str(policy)}}
+        self.mapped = mapped
+        if mapped:
+            handlers = {"mapping": {"path": str(TOOLS / "runc")}}
+            config["runtime"] = {"default_handler": "mapping", "handlers": handlers}
         self.server = Server(base, number, config, module=CRASHING)
         self.logs = base / "logs"
         self.logs.mkdir()
@@ -45,6 +52,10 @@ class Node:
     def pod(self) -> pb.PodSandboxConfig:
         config = pb.PodSandboxConfig(log_directory=str(self.logs))
         config.metadata.name, config.metadata.uid, config.metadata.namespace = "crash", "uid-crash", "default"
+        if self.mapped:
+            userns = pb.UserNamespace(mode=pb.NamespaceMode.POD, uids=[IDS], gids=[IDS])
+            config.linux.security_context.namespace_options.userns_options.CopyFrom(userns)
+            config.linux.sysctls["kernel.shm_rmid_forced"] = "1"
         return config
 
     def container(self) -> pb.ContainerConfig:
@@ -52,6 +63,8 @@ class Node:
         config.metadata.name = "main"
         config.image.image = IMAGE
         config.mounts.add(container_path="/volume").image.image = IMAGE
+        if self.mapped:
+            config.mounts.add(container_path="/logs", host_path=str(self.logs), uidMappings=[IDS], gidMappings=[IDS])
         return config
 
     def pull(self, client: Client) -> str:
@@ -84,8 +97,10 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
 
 
 @pytest.fixture
-def node(tmp_path: Path, mirror: tuple[Path, Path]) -> Iterator[Node]:
-    made = Node(tmp_path, 40, *mirror)
+def node(tmp_path: Path, mirror: tuple[Path, Path], mapped: bool) -> Iterator[Node]:
+    if mapped and not (TOOLS / "runc").exists():
+        pytest.skip("no current runc is built: hack/tools runc does it, with Go")
+    made = Node(tmp_path, 40, *mirror, mapped=mapped)
     yield made
     made.server.destroy()
 
@@ -119,6 +134,9 @@ def _do(node: Node, client: Client, operation: str, ids: dict[str, str]) -> None
         client("RemovePodSandbox", pb.RemovePodSandboxRequest(pod_sandbox_id=ids["sandbox"]))
 
 
+MAPPED = ["RunPodSandbox", "CreateContainer", "RemoveContainer", "StopPodSandbox", "RemovePodSandbox"]
+"""Operations that make or drop something else for a pod with a user namespace."""
+
 OPERATIONS = [
     "PullImage",
     "RunPodSandbox",
@@ -132,7 +150,10 @@ OPERATIONS = [
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("operation", "mapped"),
+    [*((operation, False) for operation in OPERATIONS), *((operation, True) for operation in MAPPED)],
+)
 def test_killed_at_every_commit(node: Node, operation: str) -> None:
     server = node.server
     server.start(node.env)
