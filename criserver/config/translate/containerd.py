@@ -57,6 +57,7 @@ def _rest() -> Iterator[Rule]:
     yield from _under(both, ("cni", "bin_dir"), ours=("network", "bin_dirs"), say=values.nonempty_list)
     yield from _under(both, ("cni", "bin_dirs"), ours=("network", "bin_dirs"))
     yield from _under(both, ("cni", "max_conf_num"), why="")
+    yield from _under(both, ("cdi_spec_dirs",), ours=("runtime", "cdi_spec_dirs"))
     flag = "device_ownership_from_security_context"
     yield from _under(both, (flag,), ours=("runtime", flag))
     for usual in ("enable_criu", "enable_unprivileged_ports", "enable_unprivileged_icmp", "selinux_category_range",
@@ -72,6 +73,9 @@ def _rest() -> Iterator[Rule]:
         images, ("registry", "config_path"),
         why="hosts.toml files are not read: say mirrors in registries.conf (image.registries_conf)",
     )  # fmt: skip
+    yield from _under(
+        images, ("image_pull_progress_timeout",), ours=("image", "pull_progress_timeout"), say=values.seconds
+    )
     for usual in ("disable_snapshot_annotations", "max_concurrent_downloads"):
         yield from _under(images, (usual,), why="")
     yield from _under(images, ("image_decryption", "key_model"), why="")

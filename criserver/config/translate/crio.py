@@ -11,6 +11,7 @@ _HERE = "each server has directories of its own: images are pulled again, pods m
 _MONITOR = "the monitor is our own"
 _SAME = (
     "default_capabilities", "default_sysctls", "default_env", "default_ulimits", "default_mounts", "timezone",
+    "cdi_spec_dirs",
     "device_ownership_from_security_context", "pids_limit",
 )  # fmt: skip
 _NOT = {
@@ -25,7 +26,8 @@ _NOT = {
     "drop_infra_ctr": "there is no infra container", "infra_ctr_cpuset": "there is no infra container",
     "ctr_stop_timeout": "the grace period is the caller's",
     "enable_pod_events": "events are always told",
-    "blockio_config_file": "block I/O classes are not read", "rdt_config_file": "RDT classes are not read",
+    "blockio_config_file": "say its classes in runtime.blockio_classes",
+    "rdt_config_file": "make the classes with the host's own tools (resctrl)",
     "read_only": "the pod says it (readOnlyRootFilesystem)",
 }  # fmt: skip
 
@@ -38,6 +40,7 @@ def _runtime() -> Iterator[Rule]:
     for name in _SAME:
         say = values.positive if name == "pids_limit" else lambda value: value
         yield Rule((*section, name), ("runtime", name), say)
+    yield Rule((*section, "hooks_dir"), ("runtime", "hooks_dirs"))
     for name, why in _NOT.items():
         yield Rule((*section, name), why=why)
     theirs, ours = (*section, "runtimes", "*"), ("runtime", "handlers", "*")
@@ -74,6 +77,7 @@ def _rest() -> Iterator[Rule]:
     yield Rule((*image, "global_auth_file"), ("image", "auth_file"))
     yield Rule((*image, "signature_policy"), ("image", "policy"))
     yield Rule((*image, "pinned_images"), ("image", "pinned"))
+    yield Rule((*image, "pull_progress_timeout"), ("image", "pull_progress_timeout"), values.seconds)
     yield Rule((*image, "insecure_registries"), why="say it in registries.conf: insecure = true")
     for pause in ("pause_image", "pause_image_auth_file", "pause_command"):
         yield Rule((*image, pause), why="pods need no pause image here")
@@ -85,6 +89,9 @@ def _rest() -> Iterator[Rule]:
     yield Rule(("crio", "metrics", "metrics_host"), ("metrics", "address"))
     yield Rule(("crio", "metrics", "metrics_port"), ("metrics", "port"), values.port)
     yield Rule(("crio", "metrics", "enable_metrics"), why="")
+    yield Rule(("crio", "tracing", "tracing_sampling_rate_per_million"), ("tracing", "sampling_rate_per_million"))
+    yield Rule(("crio", "tracing", "tracing_endpoint"), ("tracing", "endpoint"), str)
+    yield Rule(("crio", "tracing", "enable_tracing"), why="")
     yield Rule(("crio", "stats", "collection_period"), why="readings are taken when asked for")
 
 
