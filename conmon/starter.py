@@ -23,7 +23,7 @@ LOCK = "zygote.lock"
 LOG = "zygote.log"
 #: Seconds that a zygote may take to say hello before it is taken for dead.
 HELLO_LIMIT = 2.0
-START_LIMIT = 10.0
+START_LIMIT = 60.0
 
 #: For what every fork would write otherwise, page by page: symbols that the linker binds at their first use, and
 #: freed memory that the C library keeps apart for each size, so that it never grows together again.
