@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from criserver.drivers import apparmor
 from criserver.drivers.devices import walk
 from criserver.errors import ConfigError
 from criserver.kernel import cgroupfs, proc
@@ -20,11 +21,10 @@ from criserver.spec.wish import HostFacts
 SECCOMP_PROFILES = ("/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json")
 SECCOMP_LIMIT = 1 << 20
 RESCTRL = "/sys/fs/resctrl"
-APPARMOR = "/sys/kernel/security/apparmor/profiles"
 
 
 class Facts:
-    """Reads once what stays the same while the daemon runs, and devices at each call."""
+    """Reads once what stays the same while the daemon runs; devices, RDT and AppArmor's profiles at each call."""
 
     def __init__(self) -> None:
         """ConfigError for a seccomp profile of the host that cannot be used."""
@@ -40,7 +40,6 @@ class Facts:
             machine=platform.machine(),
             seccomp="Seccomp" in status,
             seccomp_profile=seccomp_profile(SECCOMP_PROFILES),
-            apparmor_profiles=_apparmor(),
             selinux=os.path.exists("/sys/fs/selinux/enforce"),
             swap_accounting=v2 or os.path.exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
             hugepage_sizes=_hugepages() if _limits_hugepages(hierarchies, v2) else frozenset(),
@@ -48,7 +47,14 @@ class Facts:
 
     def __call__(self) -> HostFacts:
         """The facts as of now."""
-        return replace(self._steady, devices=tuple(walk("/dev")), rdt_classes=rdt_classes(RESCTRL))
+        profiles = apparmor.loaded()
+        return replace(
+            self._steady,
+            devices=tuple(walk("/dev")),
+            rdt_classes=rdt_classes(RESCTRL),
+            apparmor_profiles=profiles,
+            apparmor_default=apparmor.DEFAULT if apparmor.DEFAULT in (profiles or ()) else "",
+        )
 
 
 def kernel_version(release: str) -> tuple[int, int]:
@@ -85,11 +91,6 @@ def rdt_classes(top: str) -> frozenset[str] | None:
     if not os.path.exists(f"{top}/schemata"):
         return None
     return frozenset(name for name in os.listdir(top) if os.path.exists(f"{top}/{name}/schemata"))
-
-
-def _apparmor() -> frozenset[str] | None:
-    text = _text(APPARMOR, 4 << 20)
-    return frozenset(line.rsplit(" (", 1)[0] for line in text.splitlines()) if os.path.exists(APPARMOR) else None
 
 
 def _hugepages() -> frozenset[str]:

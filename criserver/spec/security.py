@@ -70,6 +70,11 @@ def apparmor_profile(wish: SpecWish) -> str:
         if loaded is None or security.privileged:
             return ""
         name = wish.host.apparmor_default
+        if not name:
+            raise FailedPrecondition(
+                "apparmor: RuntimeDefault asked for, but this server's profile is not loaded; install apparmor_parser "
+                "(Debian package apparmor) and restart the server, or use Unconfined"
+            )
     else:
         name = asked.localhost_ref.removeprefix("localhost/")
         if loaded is None:

@@ -31,6 +31,7 @@ from criserver.api.stats import StatsHandlers
 from criserver.api.streaming import StreamHandlers
 from criserver.config.live import Changes, Live
 from criserver.config.schema import Config
+from criserver.drivers import apparmor
 from criserver.drivers.cgroups import CgroupfsDriver
 from criserver.drivers.container_streams import ContainerStreams
 from criserver.drivers.facts import Facts
@@ -109,6 +110,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
     powers = await build_powers(config, cgroups, monitors, images, metrics)
     deliveries = Deliveries(sandboxes, containers, tasks)
     exits = Exits(containers, powers, tasks, locks, metrics)
+    await apparmor.load_default()
     facts, node_name = Facts(), platform.node()
     builder = Builder(powers, containers, facts, policies, node_name=node_name)
     lives = ContainerLifecycle(

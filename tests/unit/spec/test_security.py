@@ -145,3 +145,11 @@ def test_selinux_is_ignored_where_the_host_has_none() -> None:
 def test_selinux_parts_are_words(part: str) -> None:
     with pytest.raises(InvalidArgument, match="selinux_options"):
         selinux_labels(wishes.secured(wishes.plain(host=SELINUX), selinux=SelinuxOptions(type=part)))
+
+
+def test_apparmor_without_a_profile_of_the_servers_own() -> None:
+    lacking = HostFacts(apparmor_profiles=frozenset({"theirs"}))
+    assert apparmor_profile(wishes.plain(host=lacking)) == ""
+    asked = wishes.secured(wishes.plain(host=lacking), apparmor=SecurityProfile(ProfileType.RUNTIME_DEFAULT))
+    with pytest.raises(FailedPrecondition, match="RuntimeDefault asked for, but this server's profile is not loaded"):
+        apparmor_profile(asked)
