@@ -68,6 +68,7 @@ class SystemdDriver(CgroupfsDriver):
         """`hierarchies` are those of the host, `manager` its systemd."""
         super().__init__(hierarchies)
         self._systemd = manager
+        self._v2 = any(each.version == 2 and "memory" in each.controllers for each in hierarchies)
         self._placeholders: dict[str, Placeholder] = {}
 
     def check_parent(self, cgroup_parent: str) -> None:
@@ -123,8 +124,7 @@ class SystemdDriver(CgroupfsDriver):
         if not await self.missing(path):
             await offload(self._give_controllers, cgroup)
         await super().limit(path, limits)
-        v2 = any(hierarchy.version == 2 and "memory" in hierarchy.controllers for hierarchy in self._hierarchies)
-        if properties := cgroup_limits.properties(limits, v2=v2):
+        if properties := cgroup_limits.properties(limits, v2=self._v2):
             await self._systemd.set_properties(cgroup_names.unit_name(cgroup), properties)
 
     async def _scope(self, path: str, unit: str, parent: str) -> bool:

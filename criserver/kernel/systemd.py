@@ -58,13 +58,16 @@ class Systemd:
             raise Internal(f"{what}: {refused}") from refused
         return True
 
-    async def set_properties(self, unit: str, properties: Sequence[Property]) -> None:
-        """Set properties of a unit until it goes or the host reboots."""
+    async def set_properties(self, unit: str, properties: Sequence[Property]) -> bool:
+        """Set properties of a unit until it goes or the host reboots; False when it is not there."""
         what = f"systemd cannot change {unit}"
         try:
             await self._call(what, "SetUnitProperties", "sba(sv)", [unit, True, _values(properties)])
         except _Refused as refused:
+            if refused.name == _UNKNOWN:
+                return False
             raise Internal(f"{what}: {refused}") from refused
+        return True
 
     async def stop(self, unit: str) -> None:
         """Stop a unit with all that is in it, and forget a failure of it. One that is not there is fine."""

@@ -29,6 +29,7 @@ from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.stops import Stops
+from criserver.lifecycle.swap import keep_swap
 from criserver.lifecycle.traces import Traces
 from criserver.lifecycle.undo import UndoStack
 from criserver.model.container import Container, ContainerConfig, ContainerState
@@ -218,6 +219,7 @@ class ContainerLifecycle:
         )
         with stages.stage("runtime create"):
             pid = await undo.step(MONITOR, lambda: powers.monitors.create(request), row.runtime_handler)
+            await keep_swap(powers.cgroups, row.cgroups_path, built.spec["linux"].get("resources", {}))
         with stages.stage("commit"):
             asked("database", "one commit: the row is CREATED, and the journal has nothing left to undo")
             await self._containers.update(row.id, settle=True, state=ContainerState.CREATED, pid=pid, user=built.user)

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from criserver.spec.wish import SpecWish
 
 _NEVER = "org.systemd.property."
+# crun would put the processes one cgroup below the scope, where nobody looks for them (crun(1)).
+_SUBGROUP = "run.oci.systemd.subgroup"
 
 
 def document_annotations(wish: SpecWish) -> dict[str, str]:
@@ -34,6 +36,8 @@ def document_annotations(wish: SpecWish) -> dict[str, str]:
             "io.kubernetes.cri.sandbox-uid": pod.metadata.uid,
         }
     )
+    if wish.cgroups_path.count(":") == 2:
+        result[_SUBGROUP] = ""
     return dict(sorted(result.items()))
 
 

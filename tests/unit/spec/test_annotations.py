@@ -27,6 +27,11 @@ def test_ours_tell_whose_container_it_is() -> None:
     }
 
 
+def test_a_scope_has_no_cgroup_below_it() -> None:
+    wish = replace(annotated({"run.oci.systemd.subgroup": "x"}, frozenset({"run.oci.*"})), cgroups_path="a.slice:p:c")
+    assert document_annotations(wish)["run.oci.systemd.subgroup"] == ""
+
+
 def test_a_pods_own_are_left_out_cve_2024_3154() -> None:
     wish = annotated({"org.systemd.property.ExecStopPost": "evil", "run.oci.handler": "krun", "x": "y"})
     assert document_annotations(wish) == document_annotations(wishes.plain())
