@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 
 from criserver.kernel import proc
+
+# Pids of ended processes come back as ids of threads too, which pidfd_open refuses: ENOENT, before Linux 6.15 EINVAL.
+_NO_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
 
 
 def open_pidfd(pid: int, started: int | None = None) -> int | None:
@@ -16,7 +20,9 @@ def open_pidfd(pid: int, started: int | None = None) -> int | None:
     """
     try:
         fd = os.pidfd_open(pid)
-    except ProcessLookupError:
+    except OSError as error:
+        if error.errno not in _NO_PROCESS:
+            raise
         return None
     if started is not None and proc.start_time(pid) != started:
         os.close(fd)

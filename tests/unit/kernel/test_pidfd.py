@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import threading
 
 from criserver.kernel import pidfd, proc
 
@@ -31,6 +32,18 @@ def test_another_process_of_the_same_pid() -> None:
     started = proc.start_time(os.getpid())
     assert started is not None
     assert pidfd.open_pidfd(os.getpid(), started - 1) is None
+
+
+def test_a_thread_that_has_the_pid_of_a_process_that_is_gone() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        assert pidfd.open_pidfd(thread.native_id, 1) is None
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_process_that_is_gone() -> None:
