@@ -51,10 +51,15 @@ class Watcher(threading.Thread):
             for item in self._kube.api("pods")["items"]:
                 self.seen.add(item["metadata"]["name"])
                 for status in item["status"].get("containerStatuses", ()):
-                    # A container that was created and not started when the kubelet died counts as restarted with it,
-                    # though nothing ever ran.
-                    if status["lastState"].get("terminated", {}).get("startedAt"):
+                    if _ran_before(status):
                         self.restarted[item["metadata"]["name"]] = status
+
+
+def _ran_before(status: Any) -> bool:
+    """Whether a container was started again. One that was created, and not started when kubelet or server died, counts
+    with the kubelet too, though nothing ever ran: it has no time of its start."""
+    started = status["lastState"].get("terminated", {}).get("startedAt") or "1970"
+    return not started.startswith("1970")
 
 
 def test_nothing_restarts_and_nothing_is_left(shaken: Cluster) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cluster.cgroups import hierarchies
 from tests.support.cluster.kube import Kube, container_status, restarts
 from tests.support.cluster.layout import Cluster
 from tests.support.cluster.manifests import container, pod
-from tests.support.cluster.nodes import hierarchies
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,8 +11,8 @@ import grpc
 
 from criserver.api.pb import api_pb2 as pb
 from tests.support.cluster import network, processes, runtimes
+from tests.support.cluster.cgroups import hierarchies
 from tests.support.cluster.layout import Cluster, Node
-from tests.support.cluster.nodes import hierarchies
 from tests.support.server import comm
 
 
@@ -37,11 +37,12 @@ def _of(node: Node) -> list[str]:
     return found
 
 
-def pods(node: Node) -> list[str]:
-    """Sandboxes that the server knows."""
+def pods(node: Node, *, ready: bool = False) -> list[str]:
+    """Sandboxes that the server knows; only those that are ready, if asked for."""
     try:
         with runtimes.connected(node) as client:
-            return [item.metadata.name for item in client("ListPodSandbox", pb.ListPodSandboxRequest()).items]
+            items = client("ListPodSandbox", pb.ListPodSandboxRequest()).items
+            return [item.metadata.name for item in items if not ready or item.state == pb.SANDBOX_READY]
     except grpc.RpcError as error:
         return [f"unknown: {error}"]
 

@@ -132,6 +132,11 @@ class Node:
         return {"/var/lib/kubelet": self.directory / "kubelet", "/var/log": self.directory / "log"}
 
     @property
+    def server_cgroup(self) -> str:
+        """Where its CRI server is accounted; criserver's monitors have another."""
+        return f"{self.cluster.cgroup}/{self.name}-server"
+
+    @property
     def monitors_cgroup(self) -> str:
         """Where criserver keeps its monitors."""
         return own_cgroup(f"{self.directory}/state", CgroupfsDriver(()))

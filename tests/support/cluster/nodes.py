@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.support.cluster import control_plane, network, processes, programs, runtimes
+from tests.support.cluster import cgroups, control_plane, network, processes, programs, runtimes
 from tests.support.cluster.layout import POD_NETWORK, Node
 from tests.support.cluster.processes import pid, start
 
@@ -34,7 +33,7 @@ def run_kubelet(node: Node, more: Mapping[str, Any] | None = None) -> None:
     if pid(node.cluster, f"{node.name}-kubelet"):
         return
     node.manifests.mkdir(parents=True, exist_ok=True)
-    make_cgroups(node.cgroup)
+    cgroups.make(node.cgroup)
     path = node.directory / "kubelet.yaml"
     path.write_text(yaml.safe_dump({**kubelet_configuration(node), **(more or {})}))
     argv = [
@@ -83,20 +82,6 @@ def kubelet_configuration(node: Node) -> Mapping[str, Any]:
     }
 
 
-def make_cgroups(path: str) -> None:
-    """Make the kubelet's cgroupRoot in every hierarchy: it wants it to be there."""
-    for hierarchy in hierarchies():
-        os.makedirs(hierarchy + path, exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            _inherit(hierarchy, path, name)
-
-
-def hierarchies() -> list[str]:
-    """Where cgroups are mounted, version 1 and 2."""
-    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [fields[4] for fields in lines if fields[fields.index("-") + 1] in ("cgroup", "cgroup2")]
-
-
 def is_ready(node: Node) -> bool:
     """Whether the API server holds the node for Ready, once its network is configured."""
     try:
@@ -135,12 +120,3 @@ def configure_network(node: Node, subnet: str) -> None:
 
 def _has_plugin(name: str) -> bool:
     return any(os.path.exists(f"{directory}/{name}") for directory in programs.cni_dirs())
-
-
-def _inherit(hierarchy: str, path: str, name: str) -> None:
-    directory = Path(hierarchy)
-    for part in Path(path.lstrip("/")).parts:
-        parent, directory = directory, directory / part
-        file = directory / name
-        if file.exists() and not file.read_text().strip():
-            file.write_text((parent / name).read_text())

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tests.support.cluster.layout import MARK, Cluster, Node
 
-# The shell writes its pid and becomes the program; nsenter does so too, as long as no PID namespace is entered.
-_RECORDED = ("sh", "-c", 'echo $$ >"$0"; exec "$@"')
+# The shell goes where it is to be accounted, writes its pid and becomes the program; nsenter does so too, as long as
+# no PID namespace is entered.
+_RECORDED = ("sh", "-c", 'for c in $PROCS; do echo $$ >"$c"; done; echo $$ >"$0"; unset PROCS; exec "$@"')
 
 
 class Failed(Exception):
@@ -21,9 +22,18 @@ class Failed(Exception):
 
 
 def start(
-    cluster: Cluster, name: str, argv: Iterable[str], *, node: Node | None = None, env: Mapping[str, str] | None = None
+    cluster: Cluster,
+    name: str,
+    argv: Iterable[str],
+    *,
+    node: Node | None = None,
+    env: Mapping[str, str] | None = None,
+    cgroups: Iterable[str] = (),
 ) -> int:
-    """Start a daemon with a session of its own, in `node`'s namespaces if given; its pid. Logs to logs/NAME.log."""
+    """Start a daemon with a session of its own, in `node`'s namespaces and in `cgroups` if given; its pid.
+
+    It logs to logs/NAME.log.
+    """
     pidfile, log = cluster.directory / "pids" / name, logfile(cluster, name)
     for path in (pidfile, log):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +43,10 @@ def start(
         subprocess.run(
             ["setsid", "--fork", *_RECORDED, str(pidfile), *inside, *argv],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True, cwd="/",
-            env={**os.environ, **(env or {}), MARK: str(cluster.directory)},
+            env={
+                **os.environ, **(env or {}), MARK: str(cluster.directory),
+                "PROCS": " ".join(f"{path}/cgroup.procs" for path in cgroups),
+            },
         )  # fmt: skip
     wait_until(lambda: pid(cluster, name) > 0, 10, f"{name} to be started")
     return pid(cluster, name)

@@ -15,7 +15,7 @@ import yaml
 
 from criserver.api.pb import api_pb2 as pb
 from criserver.cli.demo import archive
-from tests.support.cluster import processes, programs
+from tests.support.cluster import cgroups, processes, programs
 from tests.support.cluster.layout import Node
 from tests.support.server import PROJECT, Client
 
@@ -48,7 +48,8 @@ def run(node: Node) -> None:
     if not processes.pid(node.cluster, name(node)):
         node.conf_dir.mkdir(parents=True, exist_ok=True)
         argv, env = _containerd(node) if node.cluster.runtime == "containerd" else _criserver(node)
-        processes.start(node.cluster, name(node), argv, node=node, env=env)
+        own = cgroups.make(node.server_cgroup)
+        processes.start(node.cluster, name(node), argv, node=node, env=env, cgroups=own)
     processes.await_ready(node.cluster, name(node), lambda: answers(node))
     if node.cluster.runtime == "containerd":
         pause = node.directory / "pause.tar"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.cluster import network, runtimes
+from tests.support.cluster.cgroups import hierarchies
 from tests.support.cluster.layout import Cluster
-from tests.support.cluster.nodes import hierarchies
 from tests.support.cluster.processes import Failed, marked, stop, wait_until
 
 

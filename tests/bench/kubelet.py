@@ -1,0 +1,181 @@
+"""A node full of pods, beside containerd: time until all are Ready and gone, CPU and memory of the server's side.
+
+`hack/bench-cluster`. Each runtime has a cluster of its own, one after the other, with the same runc and plugins. CPU
+is that of the cgroups in which the server's side runs: daemon, monitors or shims, and all that these ever started, but
+not the containers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.cluster import down, programs, runtimes, up
+from tests.support.cluster.cgroups import server_cpu_seconds, server_pids
+from tests.support.cluster.dirt import pods as sandboxes
+from tests.support.cluster.kube import Kube
+from tests.support.cluster.layout import Cluster
+from tests.support.cluster.manifests import archives, container, workload
+from tests.support.cluster.processes import logfile, wait_until
+
+SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one runtime; seconds, MiB of PSS, counts."""
+
+    ready_seconds: float
+    ready_cpu_seconds: float
+    idle_cpu_percent: float
+    server_mib: float
+    gone_seconds: float
+    gone_cpu_seconds: float
+    relist_p99_seconds: float
+    unhealthy: int
+    probes_cpu_percent: float
+    probes_growth_mib: float
+    probes_growth_processes: int
+    probes_growth_descriptors: int
+
+
+def main() -> None:
+    """Measure what is there and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pods", type=int, default=110)
+    parser.add_argument("--probed", type=int, default=30, help="pods with an exec probe each second")
+    parser.add_argument("--probe-seconds", type=float, default=300)
+    parser.add_argument("--runtimes", default="criserver,containerd")
+    args = parser.parse_args()
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    found: dict[str, Figures] = {}
+    with tempfile.TemporaryDirectory() as images:
+        paths = archives(Path(images))
+        for runtime in args.runtimes.split(","):
+            if lacking := programs.missing(runtime):
+                print(f"without {runtime}: {lacking}")
+                continue
+            with _cluster(runtime, paths) as cluster:
+                found[runtime] = measure(cluster, args.pods, args.probed, args.probe_seconds)
+    report(found)
+
+
+def measure(cluster: Cluster, pods: int, probed: int, probe_seconds: float) -> Figures:
+    """Fill the node, look, empty it; then probe."""
+    kube = Kube(cluster, "default")
+    wait_until(lambda: kube.api("serviceaccounts")["items"], 30, "the default service account")
+    before, began = server_cpu_seconds(cluster.nodes[0]), time.monotonic()
+    _fill(kube, "full", container(), pods)
+    ready, ready_cpu = time.monotonic() - began, server_cpu_seconds(cluster.nodes[0]) - before
+    time.sleep(10)
+    idle, memory = _cpu_percent(cluster, 20), _mib(cluster)
+    before, began = server_cpu_seconds(cluster.nodes[0]), time.monotonic()
+    _empty(kube, "full")
+    gone, gone_cpu = time.monotonic() - began, server_cpu_seconds(cluster.nodes[0]) - before
+    relist = _p99(str(kube.api("/api/v1/nodes/node1/proxy/metrics")), "kubelet_pleg_relist_duration_seconds")
+    unhealthy = logfile(cluster, "node1-kubelet").read_text().count("PLEG is not healthy: pleg was last seen")
+    probes = _probe(kube, probed, probe_seconds)
+    return Figures(ready, ready_cpu, idle, memory, gone, gone_cpu, relist, unhealthy, *probes)
+
+
+def report(found: Mapping[str, Figures]) -> None:
+    """A line per figure, with the ratio where there are two."""
+    names = list(found)
+    print(f"{'':28}" + "".join(f"{name:>12}" for name in names) + (f"{'ratio':>12}" if len(names) == 2 else ""))
+    for field in Figures.__dataclass_fields__:
+        values = [float(asdict(found[name])[field]) for name in names]
+        ratio = f"{values[0] / values[1]:>12.2f}" if len(values) == 2 and values[1] > 0 else ""
+        print(f"{field:28}" + "".join(f"{value:>12.2f}" for value in values) + ratio)
+
+
+def _probe(kube: Kube, pods: int, seconds: float) -> tuple[float, float, int, int]:
+    if not pods:
+        return 0, 0, 0, 0
+    often = {"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 10}
+    _fill(kube, "probed", container(readinessProbe=often), pods)
+    time.sleep(20)
+    before = _mib(kube.cluster), *_counts(kube.cluster)
+    used = _cpu_percent(kube.cluster, seconds)
+    after = _mib(kube.cluster), *_counts(kube.cluster)
+    _empty(kube, "probed")
+    return used, after[0] - before[0], after[1] - before[1], after[2] - before[2]
+
+
+def _fill(kube: Kube, name: str, main: Mapping[str, Any], pods: int) -> None:
+    kube.apply(workload("Deployment", name, main, replicas=pods))
+    path = f"/apis/apps/v1/namespaces/default/deployments/{name}"
+    kube.until(path, lambda found: found["status"].get("readyReplicas", 0) == pods, SECONDS)
+
+
+def _empty(kube: Kube, name: str) -> None:
+    """Until the API has no pod and the runtime no sandbox that runs; a kubelet collects dead ones once a minute."""
+    kube("delete", "deployment", name, seconds=SECONDS)
+    kube.until("pods", lambda found: not found["items"], SECONDS)
+    wait_until(lambda: not sandboxes(kube.cluster.nodes[0], ready=True), SECONDS, "sandboxes to be stopped")
+
+
+def _cpu_percent(cluster: Cluster, seconds: float) -> float:
+    before = server_cpu_seconds(cluster.nodes[0])
+    time.sleep(seconds)
+    return (server_cpu_seconds(cluster.nodes[0]) - before) / seconds * 100
+
+
+def _mib(cluster: Cluster) -> float:
+    total = 0
+    for pid in server_pids(cluster.nodes[0]):
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return total / 1024
+
+
+def _counts(cluster: Cluster) -> tuple[int, int]:
+    """Processes of the server's side and their descriptors: the least of a few looks, since execs come and go."""
+    looks = []
+    for _ in range(5):
+        pids = [pid for pid in server_pids(cluster.nodes[0]) if os.path.exists(f"/proc/{pid}/fd")]
+        looks.append((len(pids), sum(_descriptors(pid) for pid in pids)))
+        time.sleep(0.3)
+    return min(count for count, _ in looks), min(count for _, count in looks)
+
+
+def _descriptors(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
+def _p99(metrics: str, name: str) -> float:
+    """Upper bound of the bucket that has the 99th of a hundred."""
+    buckets = [(float(le), float(n)) for le, n in re.findall(rf'{name}_bucket{{le="([^"]+)"}} (\S+)', metrics)]
+    return next(bound for bound, count in buckets if count >= 0.99 * buckets[-1][1]) if buckets else float("nan")
+
+
+@contextmanager
+def _cluster(runtime: str, images: list[Path]) -> Iterator[Cluster]:
+    directory = Path(tempfile.mkdtemp(prefix="ck.", dir="/tmp"))
+    directory.chmod(0o711)
+    try:
+        cluster = up(directory, runtime=runtime)
+        for path in images:
+            runtimes.load(cluster.nodes[0], path)
+        yield cluster
+    finally:
+        down(directory)
+        if directory.exists():
+            directory.rmdir()
+
+
+if __name__ == "__main__":
+    main()
