@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import glob
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,16 +41,14 @@ def measure(server: Server, pods: int, *, chatter: bool) -> Density:
     with ThreadPoolExecutor(4) as threads:
         up = list(threads.map(lambda _: start(server, samples, command), range(pods)))
         time.sleep(3)
-        full, before = _pss(server), _cpu_seconds(server)
-        time.sleep(IDLE_SECONDS)
-        idle = (_cpu_seconds(server) - before) / IDLE_SECONDS * 100
+        full, percent = _pss(server), idle(server, IDLE_SECONDS)
         for _ in range(LISTS):
             lists.call(server, "ListContainers", cri.ListContainersRequest())
             lists.call(server, "ListPodSandbox", cri.ListPodSandboxRequest())
         list(threads.map(lambda ids: stop(server, samples, *ids), up))
     more = [kib for pid, kib in full.items() if pid not in empty]
     before_kib, after_kib = sum(empty.values()), sum(full.values())
-    return Density(pods, before_kib, (after_kib - before_kib) / pods, sum(more) / len(more), idle, lists)
+    return Density(pods, before_kib, (after_kib - before_kib) / pods, sum(more) / len(more), percent, lists)
 
 
 def _pss(server: Server) -> dict[int, int]:
@@ -64,13 +63,19 @@ def _pss(server: Server) -> dict[int, int]:
     return found
 
 
-def _cpu_seconds(server: Server) -> float:
-    ticks = 0
+def idle(server: Server, seconds: float) -> float:
+    """The share of one CPU (percent) that the server's processes take while nobody asks for anything."""
+    before = _cpu_nanoseconds(server)
+    time.sleep(seconds)
+    used = {task: taken - before.get(task, 0) for task, taken in _cpu_nanoseconds(server).items()}
+    return sum(used.values()) / seconds / 1e7
+
+
+def _cpu_nanoseconds(server: Server) -> dict[str, int]:
+    """Of each thread (schedstat: the scheduler's own count, where ticks of 10 ms would round it away)."""
+    found = {}
     for pid in server.pids():
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])  # utime and stime
-    return ticks / os.sysconf("SC_CLK_TCK")
+        for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+            with contextlib.suppress(OSError), open(path) as file:
+                found[path] = int(file.read().split()[0])
+    return found

@@ -35,8 +35,13 @@ class Samples:
             return getattr(server.stub, method)(request, timeout=TIMEOUT)
 
 
-def start(server: Server, samples: Samples, command: Sequence[str] = ()) -> tuple[str, str]:
-    """A pod with one running container, of the image's command or this one; the two ids."""
+def start(
+    server: Server, samples: Samples, command: Sequence[str] = (), *, cgroup_parent: str = ""
+) -> tuple[str, str]:
+    """A pod with one running container, of the image's command or this one; the two ids.
+
+    `cgroup_parent` begins the name of the pod's cgroup, as a kubelet gives one; without it the server chooses.
+    """
     uid = uuid.uuid4().hex
     logs = server.base / "logs" / uid
     logs.mkdir(parents=True)
@@ -44,6 +49,7 @@ def start(server: Server, samples: Samples, command: Sequence[str] = ()) -> tupl
         metadata=cri.PodSandboxMetadata(name=uid[:8], namespace="bench", uid=uid), log_directory=str(logs)
     )
     pod.linux.security_context.namespace_options.pid = cri.NamespaceMode.CONTAINER
+    pod.linux.cgroup_parent = f"{cgroup_parent}/pod{uid}" if cgroup_parent else ""
     container = cri.ContainerConfig(
         metadata=cri.ContainerMetadata(name="main"), image=cri.ImageSpec(image=IMAGE), log_path="main.log"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import cri
 from tests.support.cri import BUSYBOX
 from tests.support.crictl import Crictl, container, pod
 from tests.support.images import file, image
@@ -83,6 +85,27 @@ def test_info_says_that_the_node_is_ready(crictl: Crictl, server: Server) -> Non
 
 def test_runtime_config(crictl: Crictl) -> None:
     assert re.search("cgroup", crictl("runtime-config"), re.IGNORECASE)
+
+
+def test_events(crictl: Crictl, server: Server, logs: Path) -> None:
+    """What crictl prints of a pod's life: a JSON document per event, as they happen."""
+    pod = text = ""
+    with open(logs / "events", "wb") as out:
+        watching = subprocess.Popen([*crictl.argv, "events", "-o", "json"], stdout=out, stderr=subprocess.STDOUT)
+        try:
+            with server.client() as client:
+                # crictl does not say when it listens: pods come and go until it has heard of one.
+                for number in range(20):
+                    pod = cri.run(client, cri.pod_config(f"told-{number}", logs))
+                    cri.remove_pod(client, pod)
+                    if "CONTAINER_DELETED_EVENT" in (text := (logs / "events").read_text()):
+                        break
+        finally:
+            watching.terminate()
+            watching.wait(10)
+    told = [line for line in text.splitlines() if "EVENT" in line]
+    assert "CONTAINER_DELETED_EVENT" in told[-1]
+    assert any(pod in line for line in text.splitlines())
 
 
 def test_update_runtime_config(crictl: Crictl) -> None:

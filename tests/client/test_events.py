@@ -122,47 +122,93 @@ def test_what_an_event_says_is_what_a_status_asked_afterwards_says(
     cri.remove_pod(client, pod)
 
 
+PODS, AT_ONCE, LEFT = 200, 8, 8
+
+
+def begin(client: Client, name: str, logs: Path) -> tuple[str, str]:
+    """A pod whose container runs; the two ids."""
+    config = cri.pod_config(name, logs)
+    pod = cri.run(client, config)
+    container = cri.create(client, pod, cri.container_config("main", "sleep", "1000"), config)
+    cri.start(client, container)
+    return pod, container
+
+
+def applied(state: dict[str, int], event: Event) -> None:
+    """What a kubelet makes of an event: it has every container of the pod that is left."""
+    state.pop(event.container_id, None)
+    state.update({status.id: status.state for status in event.containers_statuses})
+
+
+class Follower(threading.Thread):
+    """As a kubelet: listen, take the lists, apply events; after a while hang up and begin again."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.server, self.done = server, threading.Event()
+        self.sessions: list[tuple[list[Event], dict[str, int]]] = []
+
+    def run(self) -> None:
+        with self.server.client() as client:
+            while not self.done.is_set():
+                following = Listener(self.server)
+                state = {each.id: int(each.state) for each in cri.containers(client)}
+                self.done.wait(1.0)
+                following.close()
+                for event in following.events:
+                    applied(state, event)
+                self.sessions.append((following.events, state))
+
+    def finish(self) -> dict[str, int]:
+        """The last session's state, once there has been time for a whole one."""
+        time.sleep(2.5)
+        self.done.set()
+        self.join(30)
+        return self.sessions[-1][1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_or_out_of_order_under_churn_with_reconnects(server: Server, logs: Path) -> None:
     with server.client() as client:
         cri.pull(client)
-        done = threading.Event()
-        states: list[dict[str, Any]] = []
-        heard: list[list[Event]] = []
-
-        def follow() -> None:
-            """As a kubelet: listen, take the lists, apply events; after a while hang up and begin again."""
-            while not done.is_set():
-                following = Listener(server)
-                state = {each.id: each.state for each in cri.containers(client)}
-                done.wait(1.0)
-                following.close()
-                heard.append(following.events)
-                for event in following.events:
-                    state.pop(event.container_id, None)
-                    state.update({status.id: status.state for status in event.containers_statuses})
-                states.append(state)
-
-        follower = threading.Thread(target=follow)
+        witness, follower = Listener(server), Follower(server)
         follower.start()
-        witness = Listener(server)
-        with ThreadPoolExecutor(6) as threads:
-            lives = list(threads.map(lambda number: live(client, f"churn-{number}", logs), range(24)))
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            names = [f"churn-{number}" for number in range(PODS)]
+            lives = list(threads.map(lambda name: live(client, name, logs), names))
+            left = list(threads.map(lambda number: begin(client, f"left-{number}", logs), range(LEFT)))
         witness.until(lives[-1][0], DELETED)
-        time.sleep(0.5)
-        done.set()
-        follower.join(30)
+        state = follower.finish()
+        listed = {each.id: int(each.state) for each in cri.containers(client)}
         witness.close()
+        assert len(follower.sessions) > 5
+        assert state == listed
+        assert sorted(listed) == sorted(container for _, container in left)
+        for pod, _ in left:
+            cri.remove_pod(client, pod)
 
-    assert len(heard) > 2
-    assert states[-1] == {}, "after the last event nothing is left, as the lists say"
     told: dict[str, list[int]] = defaultdict(list)
     for event in witness.events:
         told[event.container_id].append(event.container_event_type)
     for pod, container in lives:
         assert told[pod] == [CREATED, STARTED, STOPPED, DELETED]
         assert told[container] == [CREATED, STARTED, STOPPED, DELETED]
-    for events in (witness.events, *heard):
-        assert all(one.created_at < other.created_at for one, other in pairwise(events))
+    stamps = [event.created_at for event in witness.events]
+    assert stamps == sorted(set(stamps)), "timestamps grow from event to event"
+    for events, state in follower.sessions:
+        if events:
+            first, last = stamps.index(events[0].created_at), stamps.index(events[-1].created_at)
+            assert events == witness.events[first : last + 1], "a session hears everything, in order"
+            assert state == reached(witness.events[: last + 1]), "a snapshot and what follows is the truth"
+
+
+def reached(events: list[Event]) -> dict[str, int]:
+    """The state that all events up to some moment lead to, from nothing."""
+    state: dict[str, int] = {}
+    for event in events:
+        applied(state, event)
+    return state
 
 
 def test_a_stop_of_the_server_ends_streams_and_says_so(base: Path, pulling: Mapping[str, str]) -> None:

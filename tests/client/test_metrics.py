@@ -69,15 +69,20 @@ def test_every_descriptor_has_samples_with_its_labels(client: Client, pod: tuple
 
 
 def test_metrics_say_what_stats_say(client: Client, pod: tuple[str, str]) -> None:
-    time.sleep(6)  # a fifth of a core makes whole seconds of CPU time
+    request, deadline = pb.ContainerStatsRequest(container_id=pod[1]), time.monotonic() + 90
+    # A fifth of a core makes whole seconds of CPU time, sooner or later.
+    while client("ContainerStats", request).stats.cpu.usage_core_nano_seconds.value < 1.2e9:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    time.sleep(1.1)
     container = metrics_of(client, pod[0]).container_metrics[0]
-    stats = client("ContainerStats", pb.ContainerStatsRequest(container_id=pod[1])).stats
+    stats = client("ContainerStats", request).stats
     value = {each.name.removeprefix("container_"): each.value.value for each in container.metrics}
     seconds = stats.cpu.usage_core_nano_seconds.value / 1e9
     assert value["cpu_usage_seconds_total"] == pytest.approx(seconds, abs=1)
     assert value["cpu_usage_seconds_total"] >= 1
     assert value["cpu_user_seconds_total"] + value["cpu_system_seconds_total"] <= value["cpu_usage_seconds_total"]
-    assert value["cpu_cfs_throttled_periods_total"] > 10
+    assert value["cpu_cfs_throttled_periods_total"] > 3
     assert value["memory_usage_bytes"] == pytest.approx(stats.memory.usage_bytes.value, abs=MIB)
     assert value["fs_usage_bytes"] == stats.writable_layer.used_bytes.value
     assert value["spec_cpu_quota"] == 20_000

@@ -202,6 +202,63 @@ def test_network_counts_what_was_sent(client: Client, pod: Pod) -> None:
     assert 0 < after.default_interface.tx_bytes.value - before.default_interface.tx_bytes.value < MIB
 
 
+def test_network_counts_what_the_pod_sends(server: Server, pod: Pod) -> None:
+    with socket.create_server((f"{server.subnet}1", 0)) as listening:
+        port = listening.getsockname()[1]
+        before = pod.pod_stats().linux.network.default_interface
+        pod.run("send", f"dd if=/dev/zero bs=64k count=64 2>/dev/null | nc {server.subnet}1 {port}; sleep 1000")
+        listening.settimeout(20)
+        connected, _ = listening.accept()
+        with connected:
+            received = 0
+            while data := connected.recv(1 << 16):
+                received += len(data)
+                if received == 4 * MIB:
+                    break
+    after = pod.pod_stats().linux.network.default_interface
+    assert received == 4 * MIB
+    assert 4 * MIB < after.tx_bytes.value - before.tx_bytes.value < 4 * MIB * 1.1  # what was sent, and headers
+    assert (after.rx_errors.value, after.tx_errors.value) == (0, 0)
+
+
+def faults(every: list[int]) -> dict[int, int]:
+    """Page faults of each process, minor and major."""
+    fields = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in every}
+    return {pid: int(each[7]) + int(each[9]) for pid, each in fields.items()}
+
+
+def test_page_faults_are_what_the_process_table_says(client: Client, pod: Pod) -> None:
+    container = pod.run("fault", "mkfifo /go; read x < /go; dd if=/dev/zero bs=40M count=1 2>/dev/null | sleep 1000")
+    (shell,) = pids(client, container)
+    go = Path(f"/proc/{shell}/root/go")
+    deadline = time.monotonic() + 20
+    while not go.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    old, before = faults([shell]), pod.stats(container).memory
+    go.write_text("go\n")
+    while len(pids(client, container)) < 3 or sum(map(anonymous, pids(client, container))) < 40 * MIB:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    new, after = faults(pids(client, container)), pod.stats(container).memory
+    told = after.page_faults.value + after.major_page_faults.value
+    told -= before.page_faults.value + before.major_page_faults.value
+    assert told == pytest.approx(sum(new.values()) - sum(old.values()), rel=0.05, abs=40)
+
+
+def test_swap_is_what_the_cgroup_says(pod: Pod) -> None:
+    container = pod.run("idle", "sleep 1000")
+    stats = pod.stats(container)
+    files = cgroup_files(container, "memory.stat")
+    if not files:
+        pytest.skip("no memory controller here")
+    stat = dict(line.split() for line in files[0].read_text().splitlines())
+    if "total_swap" not in stat and not cgroup_files(container, "memory.swap.current"):
+        pytest.skip("this kernel does not account for swap (CONFIG_SWAP, swapaccount)")
+    assert stats.swap.timestamp > 0
+    assert stats.swap.swap_usage_bytes.value == int(stat.get("total_swap", 0))
+
+
 def test_a_pod_is_its_cgroup_and_its_running_containers(client: Client, pod: Pod) -> None:
     pod.run("one", "sleep 1000 & sleep 1000 & wait")
     ended = pod.run("two", "exit 0")
@@ -245,6 +302,19 @@ def test_created_and_exited_containers_have_what_there_is_of_them(client: Client
     assert of_ended.writable_layer.inodes_used.value >= 2
     with pytest.raises(grpc.RpcError) as caught:
         pod.stats("0" * 64)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_stopped_pod_has_what_there_is_of_it(client: Client, pod: Pod) -> None:
+    pod.run("one", "sleep 1000")
+    client("StopPodSandbox", pb.StopPodSandboxRequest(pod_sandbox_id=pod.id))
+    stats = pod.pod_stats()
+    assert stats.attributes.id == pod.id
+    assert list(stats.linux.containers) == []
+    wanted = pb.PodSandboxStatsFilter(id=pod.id)
+    assert not client("ListPodSandboxStats", pb.ListPodSandboxStatsRequest(filter=wanted)).stats
+    with pytest.raises(grpc.RpcError) as caught:
+        client("PodSandboxStats", pb.PodSandboxStatsRequest(pod_sandbox_id="0" * 64))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 

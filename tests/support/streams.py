@@ -16,7 +16,7 @@ def open_stream(socket: str, method: str, request: Any, response: str = "") -> I
     """An open call that is iterated over and can be cancelled; cancelled at the end. `response`: its message's name."""
     with grpc.insecure_channel(socket) as channel:
         call: Any = channel.unary_stream(
-            f"/runtime.v1.RuntimeService/{method}",
+            f"/runtime.v1.{'ImageService' if 'Image' in method else 'RuntimeService'}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=getattr(pb, response or f"{method}Response").FromString,
         )(request, timeout=60)

@@ -9,6 +9,7 @@ from criserver.model.container import ContainerState as C
 from criserver.model.sandbox import SandboxState as S
 from criserver.model.transitions import CONTAINER, SANDBOX
 from tests.support.world import House, container, pod
+from tests.unit.observe.test_metrics import scraped
 
 CREATED, STARTED, STOPPED, DELETED = EventType
 
@@ -119,6 +120,7 @@ async def test_a_listener_that_falls_behind_is_cut_off_and_the_others_are_not(ho
         with pytest.raises(ResourceExhausted, match="3 events behind"):
             await take(slow, 1)
     assert bus.dropped == 1
+    assert scraped(house.metrics)["criserver_events_dropped_total",] == 1
 
 
 async def test_who_has_gone_is_forgotten(house: House) -> None:
