@@ -80,6 +80,10 @@ class LayerDirectory:
             raise
         return Layer(number, blob.diff_id, answer.size, answer.inodes, answer.record)
 
+    def expect(self) -> None:
+        """A layer is about to be unpacked: prepare for it."""
+        self._unpacker.warm()
+
     async def flush(self) -> None:
         """Write every tree that stands to disk."""
         await offload(flush_filesystem, self.root)

@@ -23,7 +23,7 @@ from criserver import errors
 from criserver.drivers.unpack.protocol import COUNTER, PACKET
 from criserver.kernel.companion import Companion
 
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 30.0
 SLOTS = 64
 """Layers that are unpacked at a time, at most; more wait."""
 
@@ -105,6 +105,12 @@ class Unpacker:
         """
         async with self._work(job, (blob,)) as unpacking:
             yield unpacking
+
+    def warm(self) -> None:
+        """Start the helper, if it does not run, for somebody who will need it in a moment."""
+        helper = self._working()
+        if not helper.waiting:
+            self._ending = asyncio.get_running_loop().create_task(self._end_later(helper))
 
     async def look(self, target: str) -> Answer:
         """What the tree in the directory `target` is like. The answer may be an error; none is raised."""

@@ -26,7 +26,7 @@ from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pull_progress import Progress
-from criserver.lifecycle.pulls import Pulls, Sources
+from criserver.lifecycle.pulls import FLUSH, Pulls, Sources
 from criserver.model.image import Credentials, Image
 from criserver.model.reference import is_digest, parse_reference
 from criserver.ports.layers import Layers
@@ -148,6 +148,7 @@ class ImageService:
             log.error("image %s is dropped, pull it again: %s", image_id, reason)
             await self._repository.remove(image_id, even_leased=True)
         await self._pool.sweep()
+        self._operations.begin(FLUSH, self._pool.flush)
 
     async def _remove(self, image_id: str) -> None:
         await self._repository.remove(image_id)

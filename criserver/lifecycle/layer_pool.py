@@ -22,6 +22,7 @@ from criserver.state.images import ImageRepository
 
 log = logging.getLogger(__name__)
 
+FLUSH_SECONDS = 10.0
 LAYERS_AT_ONCE = 6
 """Layers that are fetched and unpacked at a time, over all pulls."""
 
@@ -56,6 +57,10 @@ class LayerPool:
             self._claims.subtract(wanted)
             await self.sweep()
 
+    def expect(self) -> None:
+        """A pull has begun that will probably need layers."""
+        self._trees.expect()
+
     def position(self, blob: LayerBlob) -> int:
         """How many bytes of the blob have come: all when its layer is here, whoever fetched it."""
         if self._rows.find(blob.diff_id):
@@ -74,9 +79,14 @@ class LayerPool:
             await self._rows.forget(unused)
         await self._drop(unused)
 
-    async def flush(self) -> None:
-        """Write trees that are not on disk for certain to it, and note that; a failure is logged."""
-        while numbers := self._rows.unflushed():
+    async def flush(self, after: float = FLUSH_SECONDS) -> None:
+        """Write trees that are not on disk for certain to it, and note that; a failure is logged.
+
+        That happens `after` some seconds: the container that waits for its image has the disk first.
+        """
+        while self._rows.unflushed():
+            await asyncio.sleep(after)
+            numbers = self._rows.unflushed()
             try:
                 await self._trees.flush()
             except OSError as error:

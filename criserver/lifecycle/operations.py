@@ -41,9 +41,12 @@ class Operations:
             raise
 
     def begin(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Start an operation that nobody waits for, unless one under `key` runs; its failure is logged."""
+        """Start an operation that nobody waits for, a stop of the server neither, unless one under `key` runs.
+
+        Its failure is logged.
+        """
         if key not in self._running:
-            self._start(key, start, quiet=False)
+            self._start(key, start, quiet=False, endless=True)
 
     async def settled(self, *prefix: Hashable) -> None:
         """Wait until no operation whose key begins with `prefix` is in flight, however those that are may end."""

@@ -27,6 +27,9 @@ from criserver.state.images import ImageRepository
 
 log = logging.getLogger(__name__)
 
+FLUSH = ("FlushLayers",)
+"""The operation that makes layers safe from a power loss."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -81,6 +84,8 @@ class Pulls:
         demand = await self._admissions.demand(reference)
         with self.running.running(str(reference), stages) as pull:
             async with self._turns, AsyncExitStack() as stack:
+                if new:
+                    self._pool.expect()
                 with stages.stage("resolve"):
                     opened = self._sources.registry.open(reference, credentials, new=new)
                     remote = await stack.enter_async_context(opened)
@@ -130,5 +135,5 @@ class Pulls:
                 layers = await stack.enter_async_context(self._pool.hold(fetched.layers))
             with stages.stage("commit"):
                 image = await self._repository.add(fetched.id, record, fetched.config, layers, names)
-        self._operations.begin(("FlushLayers",), self._pool.flush)
+        self._operations.begin(FLUSH, self._pool.flush)
         return image

@@ -23,6 +23,10 @@ class Layers(Protocol):
         """
         ...
 
+    def expect(self) -> None:
+        """A layer is about to be unpacked: prepare for it."""
+        ...
+
     async def flush(self) -> None:
         """Write every tree that stands to disk. OSError when that fails."""
         ...

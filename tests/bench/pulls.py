@@ -2,8 +2,9 @@
 
 One registry on loopback and the same images for both, in turn, round by round, each on an empty store: a small image,
 eight layers of 8 MiB, one layer of 20,000 small files, and ten images on a common base at once. Milliseconds of
-PullImage seen from outside, and the ratio of the medians. Then the memory of the daemon and of everything that it
-starts, at its highest, while the large image and the ten are pulled. Nothing is asserted.
+PullImage seen from outside, and of processor time in the daemon and everything that it starts, which other work on the
+machine does not change; and the ratios of the medians. Then their memory at its highest, while the large image and the
+ten are pulled. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -31,15 +32,17 @@ TIMEOUT = 300
 COMMON = 10
 """Images on one base."""
 
-Times = dict[str, dict[str, list[float]]]
+Times = dict[str, dict[str, list[tuple[float, float]]]]
+"""By case and server: milliseconds of time, and of processor time, of each pull."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dir", default=None, help="where everything lies; on /dev/shm the disk is left out of it")
     options = parser.parse_args()
-    base = Path(tempfile.mkdtemp(prefix="bench-"))
+    base = Path(tempfile.mkdtemp(prefix="bench-", dir=options.dir))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, base, ignore_errors=True)
         registry = stack.enter_context(Registry(base / "registry"))
@@ -91,31 +94,42 @@ def _servers(stack: ExitStack, base: Path, registry: Registry) -> list[Server]:
     return servers
 
 
-def _pulled(server: Server, references: Sequence[str]) -> float:
-    """Milliseconds until all are there; they are removed again."""
+def _pulled(server: Server, references: Sequence[str]) -> tuple[float, float]:
+    """Milliseconds until all are there, and milliseconds of processor time; they are removed again."""
     images: Any = ImageServiceStub(server.channel)  # type: ignore[arg-type] # typed for asyncio's channels
     requests = [cri.PullImageRequest(image=cri.ImageSpec(image=reference)) for reference in references]
-    began = time.perf_counter()
+    processor, began = _processor(server.process.pid), time.perf_counter()
     with ThreadPoolExecutor(len(requests)) as threads:
         list(threads.map(lambda request: images.PullImage(request, timeout=TIMEOUT), requests))
     taken = (time.perf_counter() - began) * 1000
+    worked = _processor(server.process.pid) - processor
     for reference in references:
         images.RemoveImage(cri.RemoveImageRequest(image=cri.ImageSpec(image=reference)), timeout=TIMEOUT)
-    return taken
+    return taken, worked
 
 
 def _print(times: Times) -> None:
     load = " ".join(f"{figure:.1f}" for figure in os.getloadavg())
-    print(f"\nPullImage, ms (median, best); load of the machine {load}, {os.cpu_count()} processors\n")
+    print(f"\nLoad of the machine {load}, {os.cpu_count()} processors; ms (median, best), and of processor time\n")
     for name, by_server in times.items():
-        medians = [statistics.median(taken) for taken in by_server.values()]
-        figures = "  ".join(
-            f"{server} {median:7.0f} {min(taken):7.0f}"
-            for (server, taken), median in zip(by_server.items(), medians, strict=True)
-        )
-        best = [min(taken) for taken in by_server.values()]
-        ratio = f"  ratio {medians[0] / medians[1]:.2f} (best {best[0] / best[1]:.2f})" if len(medians) > 1 else ""
-        print(f"{name:20}{figures}{ratio}")
+        figures = []
+        for server, samples in by_server.items():
+            taken, worked = zip(*samples, strict=True)
+            median = statistics.median(taken)
+            figures.append(f"{server} {median:7.0f} {min(taken):7.0f} {statistics.median(worked):7.0f}")
+        print(f"{name:20}{'  '.join(figures)}{_ratios(list(by_server.values()))}")
+
+
+def _ratios(samples: Sequence[Sequence[tuple[float, float]]]) -> str:
+    if len(samples) < 2:
+        return ""
+    (ours, our_work), (theirs, their_work) = (tuple(zip(*each, strict=True)) for each in samples)
+    ratios = (
+        statistics.median(ours) / statistics.median(theirs),
+        min(ours) / min(theirs),
+        statistics.median(our_work) / statistics.median(their_work),
+    )
+    return "  ratios {:.2f} {:.2f} {:.2f}".format(*ratios)
 
 
 def _memory(server: Server, name: str, references: Sequence[str]) -> None:
@@ -145,23 +159,34 @@ def _watching(pid: int) -> Iterator[list[int]]:
 
 def _pss(top: int) -> int:
     """KiB of a process and its descendants."""
-    parents: dict[int, int] = {}
-    for entry in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            stat = Path("/proc", entry, "stat").read_text()
-        except OSError:
-            continue
-        parents[int(entry)] = int(stat.rpartition(")")[2].split()[1])
-    family, total = {top}, 0
-    while more := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= more
-    for pid in family:
+    total = 0
+    for pid in _family(top):
         try:
             rollup = Path("/proc", str(pid), "smaps_rollup").read_text()
             total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
         except (OSError, StopIteration):
             continue
     return total
+
+
+def _processor(top: int) -> float:
+    """Milliseconds of processor time of a process and its descendants, those that have ended included (proc(5))."""
+    ticks = sum(sum(map(int, fields[11:15])) for fields in _family(top).values())
+    return ticks * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def _family(top: int) -> dict[int, list[str]]:
+    """A process and its descendants, with the fields of their stat from the state on."""
+    found: dict[int, list[str]] = {}
+    for entry in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            found[int(entry)] = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+    family = {top}
+    while more := {pid for pid, fields in found.items() if int(fields[1]) in family} - family:
+        family |= more
+    return {pid: found[pid] for pid in family if pid in found}
 
 
 if __name__ == "__main__":

@@ -118,6 +118,9 @@ class FakeLayers:
         self.trees[number] = blob.diff_id
         return Layer(number, blob.diff_id, 100, 3)
 
+    def expect(self) -> None:
+        """Fakes are always prepared."""
+
     async def flush(self) -> None:
         """Count, or fail as a disk does."""
         if self.disk:

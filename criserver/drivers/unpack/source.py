@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, cast
+
+from isal import isal_zlib
 
 from criserver.drivers.unpack.protocol import damaged, exhausted
 
@@ -24,6 +25,7 @@ WINDOW_LOG = 27
 """Largest zstd window (2^27 bytes), zstd's own limit for streams that did not ask for more."""
 
 GZIP_MAGIC = b"\x1f\x8b"
+_CORRUPT = cast("type[Exception]", isal_zlib.error)
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -161,13 +163,13 @@ def _plain(data: bytes, read: Read) -> Iterator[bytes]:
 
 def _gzip(data: bytes, read: Read) -> Iterator[bytes]:
     while data := data or read():
-        member = zlib.decompressobj(wbits=31)
+        member = isal_zlib.decompressobj(wbits=31)
         while not member.eof:
             if not data and not (data := read()):
                 raise damaged("gzip stream ends early: the layer is truncated")
             try:
                 chunk = member.decompress(data, CHUNK)
-            except zlib.error as error:
+            except _CORRUPT as error:
                 raise damaged(f"gzip stream is corrupt: {error}") from error
             data = member.unconsumed_tail
             if chunk:

@@ -97,3 +97,15 @@ async def test_left_early_nobody_works_in_the_directory_any_more(unpacker: Unpac
         os.write(writer, b"x")
     os.close(writer)
     os.rmdir(tmp_path / "slow")
+
+
+async def test_one_that_was_expected_is_there_and_goes_when_nobody_comes(unpacker: Unpacker, tmp_path: Path) -> None:
+    before = helpers()
+    unpacker.warm()
+    unpacker.warm()
+    while not (started := set(helpers()) - set(before)):
+        await asyncio.sleep(0.01)
+    await unpack(unpacker, tmp_path / "x", {"x": file("x")})
+    assert set(helpers()) - set(before) == started
+    await asyncio.sleep(0.6)
+    assert set(helpers()) - set(before) == set()

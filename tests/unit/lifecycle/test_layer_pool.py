@@ -120,11 +120,11 @@ async def test_recovery_brings_rows_and_trees_to_agree(house: House) -> None:
 async def test_trees_are_flushed_once_and_a_failure_is_told(house: House, caplog: pytest.LogCaptureFixture) -> None:
     await house.bring("1", "b", "c")
     house.trees.disk = OSError(5, "Input/output error")
-    await house.pool.flush()
+    await house.pool.flush(0)
     assert "a power loss would cost them" in caplog.text
     house.trees.disk = None
-    await house.pool.flush()
-    await house.pool.flush()
+    await house.pool.flush(0)
+    await house.pool.flush(0)
     assert (house.trees.flushes, house.images.layers.unflushed()) == (1, frozenset())
 
 
@@ -132,7 +132,7 @@ async def test_after_a_power_loss_what_was_not_flushed_is_lost(tmp_path: Path) -
     database = Database(str(tmp_path / "power.db"))
     house = House(database, "boot 1")
     (kept,) = await house.bring("1", "b")
-    await house.pool.flush()
+    await house.pool.flush(0)
     (lost,) = await house.bring("2", "c")
     trees, house = house.trees, House(database, "boot 2")
     house.trees = trees
