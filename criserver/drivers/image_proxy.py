@@ -58,6 +58,7 @@ class ImageProxy:
         self._source = source
         self._image: Any = None
         self._turn = asyncio.Lock()
+        self._exchanges: set[asyncio.Task[_Answer]] = set()
 
     async def open(self, source: str = "") -> None:
         """Connect to the registry and open the image `source`, or the one named at the start, unless that is open."""
@@ -81,7 +82,7 @@ class ImageProxy:
     async def blob(self, digest: str, size: int) -> AsyncIterator[ProxiedBlob]:
         """A blob as a pipe. DataLoss at once when the registry has one of another size."""
         answer = await self._call("GetBlob", self._image, digest, size)
-        blob = ProxiedBlob(answer.fd, lambda: self._call("FinishPipe", answer.pipe))
+        blob = ProxiedBlob(answer.fd, lambda: self._finish(answer.pipe, digest, size))
         try:
             if answer.value not in (size, -1):
                 what = f"blob {digest} has {answer.value} bytes at the registry, its manifest says {size}"
@@ -91,7 +92,11 @@ class ImageProxy:
             blob.close()
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, and every exchange with it."""
+        for exchange in (running := tuple(self._exchanges)):
+            exchange.cancel()
+        if running:
+            await asyncio.wait(running)
         await self._companion.close()
 
     async def _document(self, answer: _Answer) -> bytes:
@@ -113,9 +118,21 @@ class ImageProxy:
             raise errors.ResourceExhausted(f"{self._source}: a document has more than {DOCUMENT_LIMIT} bytes")
         return content
 
+    async def _finish(self, pipe: int, digest: str, size: int) -> None:
+        try:
+            await self._call("FinishPipe", pipe)
+        except errors.Internal as error:
+            if "broken pipe" not in str(error):
+                raise
+            # We had read all that there should be.
+            what = f"blob {digest} has more bytes than the {size} that its manifest says"
+            raise errors.DataLoss(f"{self._source}: {what}") from error
+
     async def _call(self, method: str, *args: object) -> _Answer:
         """One exchange. It ends even if the caller goes away, as the next one's answer comes after this one's."""
         exchange = asyncio.get_running_loop().create_task(self._exchange(method, args))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanges.discard)
         try:
             return await asyncio.shield(exchange)
         except asyncio.CancelledError:
@@ -135,7 +152,7 @@ class ImageProxy:
         reply = msgspec.json.decode(data, type=_Reply)
         answer = _Answer(reply.value, fds[0] if fds else -1, reply.pipeid)
         if not reply.success:
-            raise explain(self._source, reply.error, 0)
+            raise explain(self._source, reply.error)
         return answer
 
 

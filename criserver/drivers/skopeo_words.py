@@ -18,17 +18,18 @@ _MEANINGS: tuple[tuple[type[errors.CriError], tuple[str, ...]], ...] = (
     (errors.ResourceExhausted, ("no space left on device", "disk quota exceeded", "exceeded maximum allowed size")),
     (errors.InvalidArgument, ("invalid reference format",)),
     (errors.PermissionDenied, ("rejected by policy", "is blocked in", "signature was required", "image rejected")),
-    (errors.DataLoss, ("digest did not match", "did not match, expected", "does not match", "unexpected eof")),
+    (errors.DataLoss, ("digest did not match", "did not match, expected", "does not match", "corrupted blob")),
     (errors.Unauthenticated, ("unauthorized", "authentication required", "invalid username/password", "401 ")),
     (errors.PermissionDenied, ("denied", "forbidden", "403 ")),
     (errors.NotFound, ("manifest unknown", "name unknown", "not known to registry", "no image found", "404 ")),
     (errors.Unavailable, ("toomanyrequests", "too many requests", "429 ", "pinging container registry", "dial tcp")),
-    (errors.Unavailable, ("x509", "tls:", "timeout", "connection re", "no such host", "eof", "status 5")),
+    (errors.Unavailable, ("http status: 5", "from registry 5", "no such host", "connection re", "eof")),
+    (errors.Unavailable, ("x509", "tls:", "timeout")),
 )
 
 
-def explain(source: str, output: str, returncode: int) -> errors.CriError:
-    """The error that skopeo's output means, in skopeo's words."""
+def explain(source: str, output: str, returncode: int | None = None) -> errors.CriError:
+    """The error that skopeo's output means, in skopeo's words; no return code: it goes on."""
     words = _FATAL.findall(output)
     text = words[-1].replace('\\"', '"').replace("\\\\", "\\") if words else output.strip()[-1000:]
     text = _USERINFO.sub(r"\1", _QUERY.sub(r"\1?…", text))
@@ -36,4 +37,5 @@ def explain(source: str, output: str, returncode: int) -> errors.CriError:
     for meaning, signs in _MEANINGS:
         if any(sign in lowered for sign in signs):
             return meaning(f"{source}: {text}")
-    return errors.Internal(f"{source}: skopeo ended with status {returncode}: {text or 'no output'}")
+    ended = "" if returncode is None else f"skopeo ended with status {returncode}: "
+    return errors.Internal(f"{source}: {ended}{text or 'no output'}")

@@ -26,13 +26,12 @@ class Companion:
         """
         self.packets, theirs = Packets.pair(limit)
 
-        async def work() -> Completed:
-            with theirs:  # Open here as well until it ends: only then does a receiver find the end.
-                fd = theirs.fileno()
-                return await run(argv(fd), env=env, pass_fds=(fd, *pass_fds))
-
+        fd = theirs.fileno()
+        work = run(argv(fd), env=env, pass_fds=(fd, *pass_fds))
         # Whoever awaits `ended` or closes us takes its result.
-        self._work = asyncio.get_running_loop().create_task(work())
+        self._work = asyncio.get_running_loop().create_task(work)
+        # Open here as well until it ends: only then does a receiver find the end.
+        self._work.add_done_callback(lambda _: theirs.close())
 
     async def ended(self) -> Completed:
         """Wait for the program's end; FailedPrecondition when it could not be run."""

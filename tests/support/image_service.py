@@ -69,11 +69,12 @@ async def node(
     """The image half of a server on `root`, recovered; entering it again after leaving is a restart."""
     os.makedirs(root, exist_ok=True)
     database = Database(str(root / "criserver.db"))
+    unpacker = Unpacker()
     try:
         repository = ImageRepository(database, boot="this boot")
         skopeo = Skopeo(SkopeoSettings(registries_conf=str(registries_conf), policy=str(policy)))
         workspaces = Workspaces(str(root))
-        tasks, unpacker = Tasks(), Unpacker()
+        tasks = Tasks()
         images = ImageService(
             repository,
             Sources(SkopeoRegistry(skopeo, workspaces, str(auth_file)), ImageArchives(skopeo, workspaces)),
@@ -85,6 +86,6 @@ async def node(
         await images.recover(())
         yield Node(root, images, repository, tasks)
         await tasks.drain(60)
-        await unpacker.close()
     finally:
+        await unpacker.close()
         database.close()

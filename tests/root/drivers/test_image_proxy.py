@@ -76,7 +76,7 @@ async def test_a_blob_of_another_size(proxy: ImageProxy) -> None:
 async def test_a_reader_that_leaves_early_does_not_stop_the_others(proxy: ImageProxy) -> None:
     await proxy.open()
     async with proxy.blob(LAYERS[1], len(DOCUMENT.blobs[LAYERS[1]])) as stream:
-        with pytest.raises(CriError, match="broken pipe"):
+        with pytest.raises(CriError, match="more bytes than"):
             await asyncio.wait_for(stream.finish(), 10)
     assert await fetch(proxy, LAYERS[0]) == DOCUMENT.blobs[LAYERS[0]]
 

@@ -37,8 +37,11 @@ def said(text: str) -> str:
         ),
         ("fetching blob: toomanyrequests: slow down", errors.Unavailable),
         ("Error reading blob: read tcp 1.2.3.4:1->5.6.7.8:443: read: connection reset by peer", errors.Unavailable),
+        ("corrupted blob, expecting sha256:aa", errors.DataLoss),
+        ("reading manifest: received unexpected HTTP status: 503 Service Unavailable", errors.Unavailable),
+        ("invalid status code from registry 500 (Internal Server Error)", errors.Unavailable),
         ("writing blob: Digest did not match, expected sha256:aa, got sha256:bb", errors.DataLoss),
-        ("writing blob: copying: unexpected EOF", errors.DataLoss),
+        ("writing blob: copying: unexpected EOF", errors.Unavailable),
         ("reading manifest: exceeded maximum allowed size of 4194304 bytes", errors.ResourceExhausted),
         ("writing blob: write /x: no space left on device", errors.ResourceExhausted),
         ("something never seen before", errors.Internal),
@@ -67,3 +70,7 @@ def test_secrets_in_urls_are_not_passed_on() -> None:
     assert "secret" not in text
     assert "word" not in text
     assert "https://cdn/blob?…" in text
+
+
+def test_a_skopeo_that_goes_on_has_not_ended() -> None:
+    assert str(explain("s", "write |1: broken pipe")) == "s: write |1: broken pipe"
