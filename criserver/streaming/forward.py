@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from typing import Final
 
 from criserver.errors import CriError
@@ -18,19 +19,23 @@ from criserver.streaming.wire.portforward import (
     ForwardLost,
     ForwardOpened,
     ForwardsGone,
+    ForwardsRoom,
     PortForward,
     PortForwardEvent,
 )
 
 _SWEEP: Final = 30.0
 """Seconds that a half opened pair of streams may stay so, as with the peers."""
+_HIGH: Final = 4 << 20
+"""What may wait for slow pods before nothing more is read from the client, on any of its connections: for clients
+that send without asking for room (kubectl, crictl)."""
 
 
 class _Connection:
     """One forward: fed from the start, connected a little later."""
 
-    def __init__(self, pressure: Pressure) -> None:
-        self.feeder = Feeder(pressure, shut_input)
+    def __init__(self, pressure: Pressure, taken: Callable[[int], None]) -> None:
+        self.feeder = Feeder(pressure, shut_input, taken)
         self.source: Source | None = None
         self.connecting: asyncio.Task[None] | None = None
 
@@ -58,7 +63,7 @@ class ForwardSession(Session[PortForwardEvent]):
         super().__init__(link, machine)
         self._machine, self._service, self._request = machine, service, request
         self._half_close = half_close
-        self._pressure = Pressure(link.hold)
+        self._pressure = Pressure(link.hold, _HIGH)
         self._connections: dict[int, _Connection] = {}
 
     async def run(self) -> None:
@@ -77,6 +82,8 @@ class ForwardSession(Session[PortForwardEvent]):
         """The client did something."""
         if isinstance(event, ForwardOpened):
             self._open(event.forward_id, event.port)
+        elif isinstance(event, ForwardsRoom):
+            self._resume()
         elif isinstance(event, ForwardsGone):
             self.lost(event.reason)
         elif isinstance(event, (ForwardData, ForwardEnded, ForwardLost)):
@@ -92,9 +99,27 @@ class ForwardSession(Session[PortForwardEvent]):
 
     def writable(self, on: bool) -> None:
         """A client that is slow makes the pod wait."""
-        for connection in self._connections.values():
-            if connection.source is not None:
-                (connection.source.resume if on else connection.source.pause)()
+        if on:
+            self._resume()
+        else:
+            for connection in self._connections.values():
+                if connection.source is not None:
+                    connection.source.pause()
+
+    def _resume(self) -> None:
+        """Read from those pods again for whose bytes there is room."""
+        if self._link.congested:
+            return
+        for forward_id, connection in self._connections.items():
+            if connection.source is not None and self._machine.room(forward_id):
+                connection.source.resume()
+
+    def _room(self, forward_id: int, connection: _Connection) -> int:
+        """What may be read from that pod now; it is paused when that is nothing."""
+        room = self._machine.room(forward_id)
+        if not room and connection.source is not None:
+            connection.source.pause()
+        return room
 
     async def _sweep(self) -> None:
         while True:
@@ -102,7 +127,9 @@ class ForwardSession(Session[PortForwardEvent]):
             self.write(self._machine.sweep())
 
     def _open(self, forward_id: int, port: int) -> None:
-        connection = self._connections[forward_id] = _Connection(self._pressure)
+        connection = self._connections[forward_id] = _Connection(
+            self._pressure, lambda size: self.write(self._machine.used(forward_id, size))
+        )
         connection.feeder.done.add_done_callback(lambda _: self._close_if_over(forward_id))
         connection.connecting = asyncio.get_running_loop().create_task(self._connect(forward_id, connection, port))
 
@@ -113,11 +140,14 @@ class ForwardSession(Session[PortForwardEvent]):
             self._close(forward_id, str(error))
             return
         connection.connecting = None
-        source = connection.source = Source(fd, lambda data: self.write(self._machine.send(forward_id, data)))
+        source = connection.source = Source(
+            fd,
+            lambda data: self.write(self._machine.send(forward_id, data)),
+            lambda: self._room(forward_id, connection),
+        )
         source.done.add_done_callback(lambda done: self._pod_ended(forward_id, done.result()))
         connection.feeder.open(os.dup(fd))
-        if not self._link.congested:
-            source.resume()
+        self._resume()
 
     def _pod_ended(self, forward_id: int, reason: str) -> None:
         """The pod sends nothing more, or its connection broke."""

@@ -25,9 +25,11 @@ _OVERHEAD: Final = 256
 class Source:
     """Reads a descriptor. `done` gets the reason at its end: "" for a plain one."""
 
-    def __init__(self, fd: int, take: Callable[[bytes], None]) -> None:
-        """`take` gets what is read, from the loop; it may pause this."""
+    def __init__(self, fd: int, take: Callable[[bytes], None], room: Callable[[], int] | None = None) -> None:
+        """`take` gets what is read, from the loop; it may pause this. `room`: the most bytes that it may be given; who
+        says 0 pauses this."""
         self._fd, self._take = fd, take
+        self._room = room or (lambda: _CHUNK)
         self._loop = asyncio.get_running_loop()
         self._paused = True
         self.done: asyncio.Future[str] = self._loop.create_future()
@@ -60,7 +62,10 @@ class Source:
 
     def _readable(self) -> int:
         try:
-            data = os.read(self._fd, _CHUNK)
+            size = min(_CHUNK, self._room())
+            if not size:
+                return 0
+            data = os.read(self._fd, size)
         except BlockingIOError:
             return 0
         except OSError as error:  # EIO: the last process with this terminal has gone (pty(7)).
@@ -118,9 +123,12 @@ def shut_input(fd: int) -> bool:
 class Feeder:
     """Writes to a descriptor that may be opened later than it is fed. `done` is set when it takes no more."""
 
-    def __init__(self, pressure: Pressure, at_end: Callable[[int], bool]) -> None:
-        """`at_end` does what says "no more" on the descriptor, and returns whether that closes it."""
-        self._pressure, self._at_end = pressure, at_end
+    def __init__(
+        self, pressure: Pressure, at_end: Callable[[int], bool], taken: Callable[[int], None] = lambda size: None
+    ) -> None:
+        """`at_end` does what says "no more" on the descriptor, and returns whether that closes it; `taken` is told
+        how many bytes the reader has taken."""
+        self._pressure, self._at_end, self._taken = pressure, at_end, taken
         self._loop = asyncio.get_running_loop()
         self._fd = -1
         self._waiting: deque[Buffer] = deque()
@@ -175,12 +183,14 @@ class Feeder:
     def _write(self, data: Buffer) -> int:
         """Bytes taken: all, when the reader is gone. That is no error: whoever waits for its end learns of it there."""
         try:
-            return os.write(self._fd, data)
+            sent = os.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError:
             self.close()
             return len(data)
+        self._taken(sent)
+        return sent
 
     def _writable(self) -> None:
         while self._waiting:

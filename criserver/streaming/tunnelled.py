@@ -39,8 +39,16 @@ class TunnelledPortForward:
                 self._events.append(ForwardsGone(f"the client closed the WebSocket: {outer.code}"))
         return self._events.popleft()
 
+    def room(self, forward_id: int) -> int:
+        """Bytes that `send` takes now."""
+        return self._inner.room(forward_id)
+
+    def used(self, forward_id: int, size: int) -> list[Buffer]:
+        """The pod has taken so many bytes of that connection."""
+        return self._wrap(self._inner.used(forward_id, size))
+
     def send(self, forward_id: int, data: Buffer) -> list[Buffer]:
-        """Bytes from the pod; nothing for a forward that is over."""
+        """Bytes from the pod, no more than `room`; nothing for a forward that is over."""
         return self._wrap(self._inner.send(forward_id, data))
 
     def end(self, forward_id: int) -> list[Buffer]:

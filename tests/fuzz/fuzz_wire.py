@@ -21,6 +21,7 @@ atheris: Any = importlib.import_module("atheris")
 
 # Imported under instrumentation, or the fuzzer would see no coverage.
 with atheris.instrument_imports(include=["criserver", "h11", "wsproto"]):
+    from criserver.streaming.tunnelled import TunnelledPortForward
     from criserver.streaming.wire.channels import Encoding
     from criserver.streaming.wire.http1 import HttpConnection
     from criserver.streaming.wire.machine import NEED_DATA, RemoteProtocolError
@@ -31,6 +32,7 @@ with atheris.instrument_imports(include=["criserver", "h11", "wsproto"]):
     from criserver.streaming.wire.remotecommand_spdy import SpdyRemoteCommand
     from criserver.streaming.wire.remotecommand_websocket import WebSocketRemoteCommand
     from criserver.streaming.wire.spdy import Role, SpdyConnection
+    from criserver.streaming.wire.spdy_flow import Flow
     from criserver.streaming.wire.tunnel import SpdyTunnel
     from criserver.streaming.wire.websocket import WebSocketConnection
     from tests.unit.streaming.wire.kit import CAPTURES, capture
@@ -42,8 +44,9 @@ CUTS = (1, 2, 3, 7, 16, 64, 1000, 1 << 20)
 MAKERS: tuple[Callable[[], Any], ...] = (
     HttpConnection,
     lambda: SpdyConnection(Role.SERVER),
-    lambda: SpdyConnection(Role.SERVER, flow_control=True),
-    lambda: SpdyConnection(Role.CLIENT, flow_control=True),
+    lambda: SpdyConnection(Role.SERVER, flow=Flow.STRICT),
+    lambda: SpdyConnection(Role.CLIENT, flow=Flow.STRICT),
+    lambda: SpdyConnection(Role.SERVER, flow=Flow.WILLING),
     WebSocketConnection,
     lambda: SpdyTunnel(WebSocketConnection()),
     lambda: SpdyRemoteCommand(Version.V4, ALL),
@@ -51,6 +54,7 @@ MAKERS: tuple[Callable[[], Any], ...] = (
     lambda: WebSocketRemoteCommand(Version.V5, Encoding.BINARY, TTY),
     lambda: WebSocketRemoteCommand(Version.V4, Encoding.BASE64, ALL),
     SpdyPortForward,
+    TunnelledPortForward,
     lambda: WebSocketPortForward(Encoding.BINARY, (80, 81)),
     lambda: WebSocketPortForward(Encoding.BASE64, (80,)),
 )
@@ -76,7 +80,8 @@ def answer(machine: Any) -> None:
     """Drain the events; send something wherever a session would."""
     while (event := machine.next_event()) is not NEED_DATA:
         if isinstance(event, ForwardOpened):
-            machine.send(event.forward_id, b"x")
+            machine.send(event.forward_id, b"x"[: machine.room(event.forward_id)])
+            machine.used(event.forward_id, 1 << 16)
             if event.forward_id % 4 == 1:
                 machine.close(event.forward_id, "refused")
         elif isinstance(machine, HttpConnection):
@@ -98,7 +103,7 @@ def end(machine: Any) -> None:
     """The server gives up on the session, as it may at any time."""
     if isinstance(machine, (SpdyRemoteCommand, WebSocketRemoteCommand)):
         machine.finish(Status(1))
-    elif isinstance(machine, (SpdyPortForward, WebSocketPortForward)):
+    elif isinstance(machine, (SpdyPortForward, TunnelledPortForward, WebSocketPortForward)):
         machine.sweep()
         machine.sweep()
         machine.finish()

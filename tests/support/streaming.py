@@ -16,9 +16,10 @@ from criserver.lifecycle.streams import Attach, Exec, StreamRequest
 from criserver.lifecycle.tasks import Tasks
 from criserver.ports.streams import Stdio
 from criserver.streaming.server import StreamingServer
-from criserver.streaming.wire.machine import NEED_DATA
+from criserver.streaming.wire.machine import NEED_DATA, Answer
 from criserver.streaming.wire.spdy import Role, SpdyConnection
 from criserver.streaming.wire.spdy_events import DataReceived, GoAwayReceived, StreamReset
+from criserver.streaming.wire.spdy_flow import Flow
 
 
 class FakeProcess:
@@ -133,23 +134,25 @@ async def serving(service: Any, **more: Any) -> AsyncIterator[StreamingServer]:
 
 
 class SpdyClient:
-    """A client as kubectl is one: it gathers what comes on each stream."""
+    """A client as kubectl is one: it gathers what comes on each stream. With `flow` it keeps windows, as kubectl does
+    not; those in `stalled` are streams that it gives no credit."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: Flow = Flow.OFF) -> None:
         self._reader, self._writer = reader, writer
-        self._spdy = SpdyConnection(Role.CLIENT)
+        self._spdy = SpdyConnection(Role.CLIENT, flow=flow)
+        self.stalled: set[int] = set()
         self.received: defaultdict[int, bytearray] = defaultdict(bytearray)
         self.ended: set[int] = set()
         self.gone = False
 
     @classmethod
-    async def connect(cls, url: str, protocol: str) -> SpdyClient:
+    async def connect(cls, url: str, protocol: str, flow: Flow = Flow.OFF) -> SpdyClient:
         """Upgrade at the URL. AssertionError with the answer when it is refused."""
         head = f"Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: {protocol}\r\n"
         reader, writer = await request(url, head, method="POST")
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 101 "), answer
-        return cls(reader, writer)
+        return cls(reader, writer, flow)
 
     def open(self, **headers: str) -> int:
         """Open a stream with these headers; its id."""
@@ -161,6 +164,14 @@ class SpdyClient:
         for buffer in self._spdy.send_data(stream_id, data, end_stream=end):
             self._writer.write(buffer)
         await self._writer.drain()
+
+    def room(self, stream_id: int) -> int:
+        """What the server takes on the stream now."""
+        return self._spdy.window(stream_id)
+
+    def acknowledge(self, stream_id: int, size: int) -> None:
+        """Give the server credit."""
+        self._writer.write(self._spdy.acknowledge(stream_id, size))
 
     def reset(self, stream_id: int) -> None:
         self._writer.write(self._spdy.reset(stream_id))
@@ -174,10 +185,14 @@ class SpdyClient:
         while (event := self._spdy.next_event()) is not NEED_DATA:
             if isinstance(event, DataReceived):
                 self.received[event.stream_id] += event.data
+                if event.stream_id not in self.stalled:
+                    self.acknowledge(event.stream_id, len(event.data))
                 if event.end_stream:
                     self.ended.add(event.stream_id)
             elif isinstance(event, StreamReset):
                 self.ended.add(event.stream_id)
+            elif isinstance(event, Answer):
+                self._writer.write(event.data)
             elif isinstance(event, GoAwayReceived):
                 self.gone = True
         return True

@@ -58,13 +58,20 @@ class ForwardLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardsRoom:
+    """The client takes more on one of its connections than `room` said before; which, it says."""
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardsGone:
     """The client ended the whole session."""
 
     reason: str
 
 
-PortForwardEvent: TypeAlias = ForwardOpened | ForwardData | ForwardEnded | ForwardLost | ForwardsGone | Answer
+PortForwardEvent: TypeAlias = (
+    ForwardOpened | ForwardData | ForwardEnded | ForwardLost | ForwardsRoom | ForwardsGone | Answer
+)
 
 
 class PortForward(Protocol):
@@ -76,8 +83,14 @@ class PortForward(Protocol):
     def next_event(self) -> PortForwardEvent | NeedData:
         """The next thing the client did, or NEED_DATA; RemoteProtocolError when it broke the protocol."""
 
+    def room(self, forward_id: int) -> int:
+        """Bytes that `send` takes now; after 0, `ForwardsRoom` says when to ask again."""
+
+    def used(self, forward_id: int, size: int) -> list[Buffer]:
+        """The pod has taken so many bytes of that connection: the client may send more on it."""
+
     def send(self, forward_id: int, data: Buffer) -> list[Buffer]:
-        """Bytes from the pod; nothing for a forward that is over."""
+        """Bytes from the pod, no more than `room`; nothing for a forward that is over."""
 
     def end(self, forward_id: int) -> list[Buffer]:
         """The pod will send nothing more; the client may."""

@@ -2,6 +2,8 @@
 
 Each SYN_STREAM has the headers `streamType`, `port` and `requestID`; very old clients leave the last out, and their
 pair has consecutive ids, error first (k8s.io/cri-streaming, pkg/streaming/portforward/httpstream.go).
+
+A client that keeps SPDY's windows gets them, a forward that is slow then holds up no other. kubectl and crictl do not.
 """
 
 from __future__ import annotations
@@ -17,11 +19,20 @@ from criserver.streaming.wire.portforward import (
     ForwardLost,
     ForwardOpened,
     ForwardsGone,
+    ForwardsRoom,
     PortForwardEvent,
     parse_port,
 )
 from criserver.streaming.wire.spdy import Role, SpdyConnection
-from criserver.streaming.wire.spdy_events import DataReceived, GoAwayReceived, SpdyEvent, StreamOpened, StreamReset
+from criserver.streaming.wire.spdy_events import (
+    DataReceived,
+    GoAwayReceived,
+    SpdyEvent,
+    StreamOpened,
+    StreamReset,
+    WindowOpened,
+)
+from criserver.streaming.wire.spdy_flow import Flow
 from criserver.streaming.wire.spdy_frames import Reset
 
 _DATA: Final = "data"
@@ -51,7 +62,7 @@ class SpdyPortForward:
     """A `PortForward` on a SPDY connection, from the first byte after the upgrade."""
 
     def __init__(self) -> None:
-        self._spdy = SpdyConnection(Role.SERVER)
+        self._spdy = SpdyConnection(Role.SERVER, flow=Flow.WILLING)
         self._pairs: dict[str, _Pair] = {}
         self._by_stream: dict[int, _Pair] = {}
         self._early = 0
@@ -70,8 +81,17 @@ class SpdyPortForward:
             self._translate(event)
         return self._events.popleft()
 
+    def room(self, forward_id: int) -> int:
+        """Bytes that `send` takes now."""
+        return self._spdy.window(forward_id)
+
+    def used(self, forward_id: int, size: int) -> list[Buffer]:
+        """The pod has taken so many bytes of that connection."""
+        update = self._spdy.acknowledge(forward_id, size)
+        return [update] if update else []
+
     def send(self, forward_id: int, data: Buffer) -> list[Buffer]:
-        """Bytes from the pod; nothing for a forward that is over."""
+        """Bytes from the pod, no more than `room`; nothing for a forward that is over."""
         if not len(data) or not self._spdy.can_send(forward_id):
             return []
         return self._spdy.send_data(forward_id, data)
@@ -113,6 +133,8 @@ class SpdyPortForward:
             self._on_open(event)
         elif isinstance(event, StreamReset):
             self._on_reset(event.stream_id)
+        elif isinstance(event, WindowOpened):
+            self._events.append(ForwardsRoom())
         elif isinstance(event, GoAwayReceived):
             self._events.append(ForwardsGone("the client said GOAWAY"))
 
@@ -191,4 +213,7 @@ class SpdyPortForward:
             self._by_stream.pop(stream_id, None)
 
     def _end_stream(self, stream_id: int, data: bytes) -> list[Buffer]:
-        return self._spdy.send_data(stream_id, data, end_stream=True) if self._spdy.can_send(stream_id) else []
+        """End this side's half, with what the client's window has room for of *data*, a reason."""
+        if not self._spdy.can_send(stream_id):
+            return []
+        return self._spdy.send_data(stream_id, data[: self._spdy.window(stream_id)], end_stream=True)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from criserver.streaming.wire.channels import ChannelConnection, ChannelData, Encoding
 from criserver.streaming.wire.machine import NEED_DATA, Answer, Buffer, NeedData
 from criserver.streaming.wire.portforward import ForwardData, ForwardOpened, ForwardsGone, PortForwardEvent, parse_port
+from criserver.streaming.wire.spdy_frames import MAX_LENGTH
 from criserver.streaming.wire.websocket import CloseReceived, WebSocketConnection
 
 MAX_PORTS = 127
@@ -52,6 +53,14 @@ class WebSocketPortForward:
             elif isinstance(event, ChannelData) and event.channel % 2 == 0 and event.channel // 2 in self._open:
                 self._events.append(ForwardData(event.channel // 2, event.data))
         return self._events.popleft()
+
+    def room(self, forward_id: int) -> int:
+        """The protocol has no windows."""
+        return MAX_LENGTH
+
+    def used(self, forward_id: int, size: int) -> list[Buffer]:
+        """The protocol has no word for it."""
+        return []
 
     def send(self, forward_id: int, data: Buffer) -> list[Buffer]:
         """Bytes from the pod; nothing for a forward that is over."""

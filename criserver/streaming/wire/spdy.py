@@ -4,10 +4,10 @@ It knows which frame may follow which, and nothing of what streams mean. What th
 that stream; what it does wrong to the connection raises RemoteProtocolError, whose farewell is a GOAWAY, and the
 machine stays broken.
 
-Where the peers differ from the draft, the peers are followed: flow control is off unless asked for (spdystream never
-sends WINDOW_UPDATE: keeping its windows would hang every transfer at 64 KiB), no pseudo headers are required, streams
-that nobody may reply to are refused, and data for a stream that is over is dropped in silence, since it may have been
-under way.
+Where the peers differ from the draft, the peers are followed: flow control is as asked for (spdystream never sends
+WINDOW_UPDATE: keeping its windows would hang every transfer at 64 KiB; see `spdy_flow.Flow`), no pseudo headers are
+required, streams that nobody may reply to are refused, and data for a stream that is over is dropped in silence, since
+it may have been under way.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from criserver.streaming.wire.spdy_events import (
     StreamReset,
     WindowOpened,
 )
-from criserver.streaming.wire.spdy_flow import SESSION, FlowControl
+from criserver.streaming.wire.spdy_flow import SESSION, Flow, FlowControl
 from criserver.streaming.wire.spdy_frames import MAX_LENGTH, Flag, GoAwayStatus, Reset, Setting
 from criserver.streaming.wire.spdy_headers import HeaderCompressor
 from criserver.streaming.wire.spdy_reader import FrameReader, SpdyLimits
@@ -56,12 +56,12 @@ class Role(Enum):
 class SpdyConnection:
     """One side of one connection, from the first byte after the HTTP upgrade."""
 
-    def __init__(self, role: Role, *, limits: SpdyLimits = _DEFAULT_LIMITS, flow_control: bool = False) -> None:
+    def __init__(self, role: Role, *, limits: SpdyLimits = _DEFAULT_LIMITS, flow: Flow = Flow.OFF) -> None:
         self._parity = role.value
         self._limits = limits
         self._reader = FrameReader(limits)
         self._compressor = HeaderCompressor()
-        self._flow = FlowControl() if flow_control else None
+        self._flow = None if flow is Flow.OFF else FlowControl(strict=flow is Flow.STRICT)
         self._streams = Streams(self._parity, 1 if role is Role.CLIENT else 2)
         self._events: deque[SpdyEvent] = deque()
         self._next_ping = 1 if role is Role.CLIENT else 2
@@ -151,7 +151,7 @@ class SpdyConnection:
         """`size` received bytes were used, or dropped with their stream: the WINDOW_UPDATEs due, often none."""
         if self._flow is None:
             return b""
-        return b"".join(frames.window_update(*update) for update in self._flow.consumed(stream_id, size))
+        return _updates(self._flow.consumed(stream_id, size))
 
     def ping(self) -> tuple[int, bytes]:
         """A ping: its id, which comes back in `PingAnswered`, and its bytes."""
@@ -171,6 +171,8 @@ class SpdyConnection:
         stream_id, data, first, fin = piece
         size = len(data)
         within = self._flow is None or self._flow.received(stream_id, size)
+        if self._flow is not None and (due := self._flow.arrived(size)):
+            self._events.append(Answer(_updates(due)))
         stream = self._streams.get(stream_id)
         if stream is None:
             if first:
@@ -314,6 +316,10 @@ class SpdyConnection:
     def _fail_stream(self, stream_id: int, status: Reset) -> None:
         self._events.append(Answer(self.reset(stream_id, status)))
         self._events.append(StreamReset(stream_id, status))
+
+
+def _updates(due: list[tuple[int, int]]) -> bytes:
+    return b"".join(frames.window_update(*update) for update in due)
 
 
 def _fin(end_stream: bool) -> Flag:

@@ -1,11 +1,13 @@
 """SPDY/3.1 flow control: how many DATA bytes each side may still send, on each stream and in the whole session.
 
 Windows start at 64 KiB; SETTINGS changes the streams' first window, never the session's; WINDOW_UPDATE for stream 0 is
-the session's (SPDY/3.1 draft, 2.6.8). Kubernetes' peers (moby/spdystream) neither send nor heed any of this, so a
-connection to them runs without this module. Only arithmetic: it must not know frames' bytes or stream states.
+the session's (SPDY/3.1 draft, 2.6.8). Kubernetes' peers (moby/spdystream) neither send nor heed any of this, and nobody
+can tell before they do. Only arithmetic: it must not know frames' bytes or stream states.
 """
 
 from __future__ import annotations
+
+from enum import Enum
 
 from criserver.streaming.wire.machine import LocalProtocolError, RemoteProtocolError
 
@@ -16,12 +18,25 @@ SESSION = 0
 """The stream id that stands for the whole session."""
 
 
+class Flow(Enum):
+    """What a connection makes of windows."""
+
+    OFF = "off"
+    """Nothing: nobody waits, nobody is told."""
+    WILLING = "willing"
+    """The peer is given credit as its data is used, and nothing happens when it does not care; its own windows hold
+    from its first word about them. The session's window is for the transport to guard: it never runs out here."""
+    STRICT = "strict"
+    """As the draft has it."""
+
+
 class FlowControl:
     """All windows of one connection."""
 
-    __slots__ = ("_initial", "_receive", "_send", "_unsaid")
+    __slots__ = ("_heeded", "_initial", "_receive", "_send", "_strict", "_unsaid")
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = True) -> None:
+        self._strict = self._heeded = strict
         self._initial = INITIAL_WINDOW
         self._send = {SESSION: INITIAL_WINDOW}
         self._receive = {SESSION: INITIAL_WINDOW}
@@ -40,6 +55,8 @@ class FlowControl:
 
     def sendable(self, stream_id: int) -> int:
         """Bytes that may be sent on the stream now; none on one that is over."""
+        if not self._heeded:
+            return MAX_WINDOW
         return max(0, min(self._send[SESSION], self._send.get(stream_id, 0)))
 
     def sent(self, stream_id: int, size: int) -> None:
@@ -56,6 +73,8 @@ class FlowControl:
 
         A stream that is not (or no longer) known is booked to the session alone.
         """
+        if not self._strict:
+            return True
         self._receive[SESSION] -= size
         if self._receive[SESSION] < 0:
             raise RemoteProtocolError("SPDY peer sent more than the session's window allows")
@@ -64,21 +83,28 @@ class FlowControl:
         self._receive[stream_id] -= size
         return self._receive[stream_id] >= 0
 
+    def arrived(self, size: int) -> list[tuple[int, int]]:
+        """Give the peer received bytes back to the session's window at once; the update to send, few and large."""
+        return [] if self._strict else self._give_back(SESSION, size)
+
     def consumed(self, stream_id: int, size: int) -> list[tuple[int, int]]:
-        """Give the peer `size` bytes back: the (stream, delta) updates to send, few and large."""
-        updates: list[tuple[int, int]] = []
-        for window_id in (SESSION, stream_id):
-            if window_id not in self._unsaid:
-                continue
-            self._unsaid[window_id] += size
-            if self._unsaid[window_id] >= INITIAL_WINDOW // 2:
-                updates.append((window_id, self._unsaid[window_id]))
-                self._receive[window_id] += self._unsaid[window_id]
-                self._unsaid[window_id] = 0
-        return updates
+        """Give the peer `size` used bytes back: the (stream, delta) updates to send, few and large."""
+        return (self._give_back(SESSION, size) if self._strict else []) + self._give_back(stream_id, size)
+
+    def _give_back(self, window_id: int, size: int) -> list[tuple[int, int]]:
+        if window_id not in self._unsaid:
+            return []
+        self._unsaid[window_id] += size
+        delta = self._unsaid[window_id]
+        if delta < INITIAL_WINDOW // 2:
+            return []
+        self._receive[window_id] += delta
+        self._unsaid[window_id] = 0
+        return [(window_id, delta)]
 
     def grow(self, stream_id: int, delta: int) -> bool:
         """The peer's WINDOW_UPDATE: False when a stream's window would overflow, an error when the session's."""
+        self._heeded = True
         if stream_id not in self._send:
             return True
         self._send[stream_id] += delta
@@ -92,6 +118,7 @@ class FlowControl:
         """The peer's SETTINGS_INITIAL_WINDOW_SIZE: open streams' windows move by the difference, even below zero."""
         if initial > MAX_WINDOW:
             raise RemoteProtocolError(f"SPDY initial window of {initial}; at most {MAX_WINDOW} is allowed")
+        self._heeded = True
         for stream_id in self._send:
             if stream_id != SESSION:
                 self._send[stream_id] += initial - self._initial

@@ -7,6 +7,7 @@ import pytest
 
 from criserver.lifecycle.streams import Forward
 from criserver.streaming import forward
+from criserver.streaming.wire.spdy_flow import INITIAL_WINDOW, Flow
 from tests.support.streaming import FakeService, SpdyClient, serving
 
 PROTOCOL = "portforward.k8s.io"
@@ -115,3 +116,72 @@ async def test_half_opened_pairs_are_swept(monkeypatch: pytest.MonkeyPatch) -> N
         client = await SpdyClient.connect(server.url(Forward("p1")), PROTOCOL)
         error = client.open(streamType="error", port="80", requestID="1")
         assert b"timed out" in await client.until_end(error)
+
+
+MANY = range(1, 51)
+STALLED = 25
+
+
+def answering(service: FakeService, size: int) -> list[asyncio.Task[None]]:
+    """Pods that answer a question with so many bytes, one behind each port of MANY."""
+
+    async def answer(pod: socket.socket) -> None:
+        with pod:
+            loop = asyncio.get_running_loop()
+            assert await loop.sock_recv(pod, 100)
+            await loop.sock_sendall(pod, bytes(size))
+
+    return [asyncio.get_running_loop().create_task(answer(pod_side(service, port))) for port in MANY]
+
+
+async def test_an_answer_that_the_client_does_not_take_holds_up_no_other() -> None:
+    service, size = FakeService(), 300_000
+    async with serving(service) as server, asyncio.timeout(30):
+        client = await SpdyClient.connect(server.url(Forward("p1")), PROTOCOL, Flow.WILLING)
+        pods = answering(service, size)
+        streams = {port: pair(client, port, port)[1] for port in MANY}
+        client.stalled.add(slow := streams[STALLED])
+        for stream in streams.values():
+            client.acknowledge(stream, INITIAL_WINDOW // 2)  # says that this client keeps windows
+            await client.send(stream, b"?")
+        for port, stream in streams.items():
+            if port != STALLED:
+                assert len(await client.until_end(stream)) == size
+        assert INITIAL_WINDOW <= len(client.received[slow]) <= 2 * INITIAL_WINDOW
+        assert slow not in client.ended
+        client.stalled.clear()
+        client.acknowledge(slow, len(client.received[slow]))
+        assert len(await client.until_end(slow)) == size
+        await asyncio.gather(*pods)
+
+
+@pytest.mark.parametrize("flow", list(Flow), ids=[flow.value for flow in Flow])
+async def test_a_pod_that_does_not_read_holds_up_no_other(flow: Flow) -> None:
+    """A client that keeps windows stops by itself; for what another one sends there is room for a while."""
+    service = FakeService()
+    async with serving(service) as server, asyncio.timeout(30):
+        client = await SpdyClient.connect(server.url(Forward("p1")), PROTOCOL, flow)
+        idle = pod_side(service, 80)
+        _, slow = pair(client, 80, 80)
+        client.acknowledge(slow, INITIAL_WINDOW // 2)  # says that this client keeps windows, if it does
+        sent = 0
+        while sent < 3_000_000 and (room := min(50_000, client.room(slow))):
+            await client.send(slow, bytes(room))
+            sent += room
+        pods = answering(service, 100_000)
+        streams = [pair(client, port, port)[1] for port in MANY]
+        for stream in streams:
+            while not client.room(stream):
+                assert await client.read()
+            await client.send(stream, b"?")
+        for stream in streams:
+            assert len(await client.until_end(stream)) == 100_000
+        assert sent == (INITIAL_WINDOW if flow is Flow.STRICT else 3_000_000)
+        idle.setblocking(True)
+        await asyncio.to_thread(lambda: [idle.recv(sent, socket.MSG_WAITALL)])
+        while client.room(slow) < INITIAL_WINDOW // 2:
+            assert await client.read()
+        await client.send(slow, b"more", end=True)
+        assert await asyncio.to_thread(lambda: idle.recv(100)) == b"more"
+        idle.close()
+        await asyncio.gather(*pods)

@@ -10,12 +10,14 @@ from criserver.streaming.wire.portforward import (
     ForwardLost,
     ForwardOpened,
     ForwardsGone,
+    ForwardsRoom,
     PortForward,
 )
 from criserver.streaming.wire.portforward_spdy import SpdyPortForward
 from criserver.streaming.wire.spdy import Role, SpdyConnection
 from criserver.streaming.wire.spdy_events import StreamAccepted, StreamReset
-from criserver.streaming.wire.spdy_frames import Reset
+from criserver.streaming.wire.spdy_flow import INITIAL_WINDOW
+from criserver.streaming.wire.spdy_frames import Reset, window_update
 from tests.unit.streaming.wire.kit import capture, check_cuts, check_garbage, drain, feed, joined, story
 
 
@@ -214,3 +216,25 @@ def test_real_clients(name: str) -> None:
         sent = {kind[1]: kind[2] for kind in told if kind[0] == "ForwardData"}
         assert sorted(sent.values()) == [b"a" * 100, b"b" * 100]
     check_garbage(SpdyPortForward, raw)
+
+
+def test_windows_of_a_client_that_keeps_them() -> None:
+    client = Client()
+    _, data_id = client.pair()
+    assert client.session.room(data_id) > 1 << 20
+    update = window_update(0, 1 << 20)
+    assert client.to_session(update) == [ForwardsRoom()]
+    assert client.session.room(data_id) == INITIAL_WINDOW
+    client.session.send(data_id, bytes(INITIAL_WINDOW))
+    assert client.session.room(data_id) == 0
+    assert client.session.end(data_id)  # an end needs no room
+    assert client.to_session(window_update(data_id, 3)) == [ForwardsRoom()]
+    assert client.session.room(data_id) == 3
+
+
+def test_bytes_that_the_pod_has_taken_are_given_back() -> None:
+    client = Client()
+    _, data_id = client.pair()
+    assert client.session.used(data_id, INITIAL_WINDOW // 2 - 1) == []
+    assert client.session.used(data_id, 1) == [window_update(data_id, INITIAL_WINDOW // 2)]
+    assert client.session.used(data_id + 2, 1 << 20) == []

@@ -19,7 +19,7 @@ from criserver.streaming.wire.spdy_events import (
     StreamReset,
     WindowOpened,
 )
-from criserver.streaming.wire.spdy_flow import INITIAL_WINDOW
+from criserver.streaming.wire.spdy_flow import INITIAL_WINDOW, Flow
 from criserver.streaming.wire.spdy_frames import MAX_LENGTH, Flag, GoAwayStatus, Reset, Setting
 from criserver.streaming.wire.spdy_headers import HeaderCompressor
 from criserver.streaming.wire.spdy_reader import SpdyLimits
@@ -36,9 +36,9 @@ def server() -> SpdyConnection:
 class Pair:
     """A client and a server; what one sends, the other gets, and answers go back at once."""
 
-    def __init__(self, *, flow_control: bool = False, limits: SpdyLimits | None = None, size: int = 1 << 20) -> None:
-        self.client = SpdyConnection(Role.CLIENT, flow_control=flow_control)
-        self.server = SpdyConnection(Role.SERVER, flow_control=flow_control, limits=limits or SpdyLimits())
+    def __init__(self, *, flow: Flow = Flow.OFF, limits: SpdyLimits | None = None, size: int = 1 << 20) -> None:
+        self.client = SpdyConnection(Role.CLIENT, flow=flow)
+        self.server = SpdyConnection(Role.SERVER, flow=flow, limits=limits or SpdyLimits())
         self.size = size
 
     def to_server(self, data: bytes) -> list[Any]:
@@ -322,7 +322,7 @@ def test_without_flow_control_nothing_bounds_and_updates_are_ignored() -> None:
 
 
 def test_with_flow_control_a_transfer_stops_and_goes_on() -> None:
-    pair = Pair(flow_control=True)
+    pair = Pair(flow=Flow.STRICT)
     stream_id = pair.open()
     sent = received = 0
     while sent < 1 << 20:
@@ -340,7 +340,7 @@ def test_with_flow_control_a_transfer_stops_and_goes_on() -> None:
 
 def test_overrunning_a_streams_window_resets_it() -> None:
     """More than the stream's window, within the session's: another stream's bytes were acknowledged."""
-    machine = SpdyConnection(Role.SERVER, flow_control=True)
+    machine = SpdyConnection(Role.SERVER, flow=Flow.STRICT)
     feed(machine, frames.syn_stream(1, HeaderCompressor().compress(()), Flag.NONE))
     half = frames.data_head(1, INITIAL_WINDOW, False) + bytes(INITIAL_WINDOW)
     assert story(feed(machine, half)) == [("DataReceived", 1, bytes(INITIAL_WINDOW))]
@@ -352,7 +352,7 @@ def test_overrunning_a_streams_window_resets_it() -> None:
 
 
 def test_data_that_nobody_reads_gives_the_session_its_credit_back() -> None:
-    machine = SpdyConnection(Role.SERVER, flow_control=True)
+    machine = SpdyConnection(Role.SERVER, flow=Flow.STRICT)
     stray = frames.data_head(9, INITIAL_WINDOW, False) + bytes(INITIAL_WINDOW)
     for _ in range(4):
         assert feed(machine, stray) == [
@@ -362,7 +362,7 @@ def test_data_that_nobody_reads_gives_the_session_its_credit_back() -> None:
 
 
 def test_settings_and_overflow() -> None:
-    pair = Pair(flow_control=True)
+    pair = Pair(flow=Flow.STRICT)
     stream_id = pair.open()
     assert pair.to_client(frames.settings(((Setting.INITIAL_WINDOW_SIZE, 10),))) == [WindowOpened(0)]
     assert pair.client.window(stream_id) == 10

@@ -82,3 +82,25 @@ def test_forgotten_streams_leave_nothing() -> None:
     control.forget(1)
     assert control.sendable(1) == 0
     assert control.received(1, 1)
+
+
+def test_a_willing_side_gives_credit_and_heeds_windows_from_the_peers_first_word_about_them() -> None:
+    control = FlowControl(strict=False)
+    control.open(1)
+    control.sent(1, 10 * INITIAL_WINDOW)
+    assert control.sendable(1) == MAX_WINDOW
+    assert control.received(1, 10 * INITIAL_WINDOW)  # more than a window: the peer does not care
+    assert control.arrived(INITIAL_WINDOW) == [(SESSION, INITIAL_WINDOW)]
+    assert control.consumed(1, 100) == []
+    assert control.consumed(1, INITIAL_WINDOW) == [(1, INITIAL_WINDOW + 100)]
+    assert control.grow(SESSION, 20 * INITIAL_WINDOW)
+    assert control.sendable(1) == 0
+    assert control.grow(1, 9 * INITIAL_WINDOW + 5)
+    assert control.sendable(1) == 5
+
+
+def test_a_willing_side_heeds_settings() -> None:
+    control = FlowControl(strict=False)
+    control.open(1)
+    control.resize(7)
+    assert control.sendable(1) == 7
