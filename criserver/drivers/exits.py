@@ -1,7 +1,8 @@
 """How a container ended, when its monitor says so and when nobody is left to say it.
 
-The exit record on disk comes first, whoever wrote it. Without one the kernel is asked whether the init lives; the
-exit code of a process that was nobody's child here is lost, and 255 with `monitor_lost` stands for "unknown".
+The exit record on disk comes first, whoever wrote it. Without one the kernel is asked whether the init lives. Since
+Linux 6.15 it also tells how a process ended that was nobody's child here, to those who held a pidfd of it; otherwise
+that is lost, and 255 with `monitor_lost` stands for "unknown".
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import time
 
-from conmon import records
+from conmon import process, records
 from conmon.client import StateRecord
 from criserver.drivers import cgroup_names
 from criserver.kernel import pidfd
@@ -20,8 +21,9 @@ from criserver.ports.monitor import ExitRecord
 
 UNKNOWN = 255
 
-# The zygote takes a dead monitor's place and writes the record; looked for this often, this long (seconds).
-_ROUNDS = 50
+# The zygote takes a dead monitor's place and writes the record, which says more than the kernel does: looked for this
+# often, this long (seconds), the last rounds with the kernel's word as well. It has that once the init is waited for.
+_ROUNDS, _LAST = 100, 80
 _PAUSE = 0.02
 
 
@@ -65,13 +67,16 @@ def container_cgroup(bundle: str) -> str:
 async def after_loss(directory: str, state: StateRecord) -> ExitRecord:
     """The exit of a container whose monitor is dead: wait for its init by pidfd, then for the zygote's record."""
     fd = pidfd.open_pidfd(state.pid, state.pid_start)
-    if fd is not None:
-        try:
+    try:
+        if fd is not None:
             await pidfd.ended(fd)
-        finally:
+        for left in range(_ROUNDS, 0, -1):
+            if record := await offload(read, directory):
+                return record
+            if fd is not None and left <= _LAST and (status := pidfd.exit_status(fd)) is not None:
+                return ExitRecord(process.exit_code(status)[0], time.time_ns())
+            await asyncio.sleep(_PAUSE)
+    finally:
+        if fd is not None:
             os.close(fd)
-    for _ in range(_ROUNDS):
-        if record := await offload(read, directory):
-            return record
-        await asyncio.sleep(_PAUSE)
     return lost()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import signal
+import struct
 
 from criserver.kernel import proc
 
 # Pids of ended processes come back as ids of threads too, which pidfd_open refuses: ENOENT, before Linux 6.15 EINVAL.
 _NO_PROCESS = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
+# linux/pidfd.h: _IOWR(0xFF, 11, struct pidfd_info), and its first version: mask, cgroupid, eleven ids, exit_code.
+_PIDFD_GET_INFO = 0xC040FF0B
+_PIDFD_INFO_EXIT = 1 << 3
+_PIDFD_INFO = struct.Struct("=QQ11Ii")
 
 
 def open_pidfd(pid: int, started: int | None = None) -> int | None:
@@ -37,6 +43,20 @@ def send_signal(fd: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def exit_status(fd: int) -> int | None:
+    """The wait(2) status of a process that has ended and was waited for, whosever child it was.
+
+    None until then, and always before Linux 6.15. The descriptor must be older than the process's end.
+    """
+    info = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, *([0] * 13)))
+    try:
+        fcntl.ioctl(fd, _PIDFD_GET_INFO, info)
+    except OSError:  # ENOTTY before 6.13, EINVAL, ESRCH
+        return None
+    known, *_, status = _PIDFD_INFO.unpack(info)
+    return status if known & _PIDFD_INFO_EXIT else None
 
 
 async def ended(fd: int) -> None:

@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 ENDED = frozenset({ContainerState.EXITED, ContainerState.REMOVING})
 
 
+_UNKNOWN = (
+    "it has ended, but how is not known (exit code 255 stands for that): its monitor and the monitors' zygote were "
+    "killed, or the node went down"
+)
+
+
 class Exits:
     """The registry of watchers."""
 
@@ -81,7 +87,7 @@ class Exits:
             exit_code=record.exit_code,
             finished_at=record.finished_at,
             reason=reason(record),
-            message="the monitor was killed; the exit code is not known" if record.monitor_lost else "",
+            message=_UNKNOWN if record.monitor_lost else "",
         )
         if event := self._ended.get(row.id):
             event.set()
@@ -94,7 +100,9 @@ class Exits:
 
 
 def reason(record: ExitRecord) -> str:
-    """ContainerStatus.reason as the kubelet shows it."""
+    """ContainerStatus.reason as the kubelet shows it; "Unknown" as containerd has it for an exit that nobody saw."""
+    if record.monitor_lost:
+        return "Unknown"
     if record.oom_killed:
         return "OOMKilled"
     return "Completed" if record.exit_code == 0 else "Error"

@@ -7,6 +7,9 @@ import os
 import signal
 import subprocess
 import threading
+from pathlib import Path
+
+import pytest
 
 from criserver.kernel import pidfd, proc
 
@@ -50,3 +53,26 @@ def test_process_that_is_gone() -> None:
     with subprocess.Popen(["true"]) as child:
         child.wait()
     assert pidfd.open_pidfd(child.pid) is None
+
+
+def test_exit_status_of_another_ones_child() -> None:
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 15):
+        pytest.skip("PIDFD_INFO_EXIT needs Linux 6.15")
+    script = "read x; exit 7"
+    with subprocess.Popen(["sh", "-c", f"sh -c '{script}'; echo $?"], stdin=-1, stdout=-1, text=True) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        while not (found := children.read_text()):
+            pass
+        fd = pidfd.open_pidfd(int(found))
+        assert fd is not None
+        try:
+            assert pidfd.exit_status(fd) is None
+            assert parent.communicate("go\n")[0] == "7\n"
+            assert pidfd.exit_status(fd) == 7 << 8
+        finally:
+            os.close(fd)
+
+
+def test_exit_status_of_what_is_no_pidfd() -> None:
+    with open("/dev/null", "rb") as file:
+        assert pidfd.exit_status(file.fileno()) is None

@@ -20,7 +20,7 @@ from tests.support.world import House, container, pod
         (ExitRecord(1, 1), "Error"),
         (ExitRecord(137, 1, oom_killed=True), "OOMKilled"),
         (ExitRecord(0, 1, oom_killed=True), "OOMKilled"),
-        (ExitRecord(255, 1, monitor_lost=True), "Error"),
+        (ExitRecord(255, 1, monitor_lost=True), "Unknown"),
     ],
 )
 def test_reasons_as_the_kubelet_shows_them(record: ExitRecord, expected: str) -> None:
@@ -105,4 +105,6 @@ async def test_a_lost_monitor_is_said(house: House) -> None:
     _, container_id = await house.running()
     row = house.containers.get(container_id)
     await house.exits.settle(row, ExitRecord(255, 5, monitor_lost=True))
-    assert "the exit code is not known" in house.containers.get(container_id).message
+    row = house.containers.get(container_id)
+    assert (row.reason, row.exit_code) == ("Unknown", 255)
+    assert "how is not known" in row.message and "zygote were killed" in row.message
