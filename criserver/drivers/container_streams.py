@@ -188,7 +188,7 @@ def _pipes(wanted: Wanted) -> tuple[Stdio, Stdio]:
 def _of_terminal(session: ExecSession, wanted: Wanted) -> Stdio:
     """One descriptor for each direction; the session keeps its own for sizes, and for hanging up by closing it."""
     os.set_blocking(session.master_fd, False)
-    return Stdio(os.dup(session.master_fd) if wanted.stdin else -1, os.dup(session.master_fd) if wanted.stdout else -1)
+    return Stdio(os.dup(session.master_fd) if wanted.stdin else -1, os.dup(session.master_fd))
 
 
 def _null() -> int:

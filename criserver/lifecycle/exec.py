@@ -16,6 +16,7 @@ from criserver.state.containers import Containers
 log = logging.getLogger(__name__)
 # Bytes of both streams together (CVE-2022-1708): what a kubelet takes as one message, and a little for the rest of it.
 OUTPUT_LIMIT = (16 << 20) - 1024
+_CUT = b"\n[criserver: the output of this command was cut, no more than %d bytes of it are kept]\n" % OUTPUT_LIMIT
 
 
 class ExecService:
@@ -25,7 +26,8 @@ class ExecService:
         self._containers, self._powers = containers, powers
 
     async def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
-        """Run `command` to its end and return exit code and output, both streams up to OUTPUT_LIMIT bytes.
+        """Run `command` to its end and return exit code and output, both streams up to OUTPUT_LIMIT bytes; the end of
+        stderr says when there was more.
 
         `timeout` is in seconds, 0 for none: DeadlineExceeded after it, when all that it started is dead.
         """
@@ -40,10 +42,11 @@ class ExecService:
         result = await self._powers.monitors.exec_sync(
             row.id, handler.command, json.dumps(process), timeout=timeout, limit=OUTPUT_LIMIT
         )
-        result = fitted(result, OUTPUT_LIMIT)
-        if result.truncated:
-            log.warning("the output of a command was cut to %d bytes", OUTPUT_LIMIT, extra={"container_id": row.id})
-        return result
+        result = fitted(result, OUTPUT_LIMIT - len(_CUT))
+        if not result.truncated:
+            return result
+        log.warning("the output of a command was cut to %d bytes", OUTPUT_LIMIT, extra={"container_id": row.id})
+        return replace(result, stderr=result.stderr + _CUT)
 
 
 def fitted(result: ExecResult, limit: int) -> ExecResult:

@@ -21,7 +21,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
-    """The server's ends of a process's streams; -1 for one that nobody asked for."""
+    """The server's ends of a process's streams; -1 for one that nobody asked for.
+
+    A terminal's output is always there, and must be read: its process would wait for ever otherwise.
+    """
 
     stdin: int = -1
     stdout: int = -1

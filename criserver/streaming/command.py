@@ -159,12 +159,16 @@ class ExecSession(CommandSession):
             if fd >= 0:
                 source = self._source(stream, fd)
                 left.callback(source.close)
-                self._sources.append(source)
         self.writable(not self._link.congested)
 
     def _source(self, stream: StreamType, fd: int) -> Source:
+        if stream is StreamType.STDOUT and not self._request.wanted.stdout:  # a terminal's, which somebody has to read
+            unread = Source(fd, lambda data: None)
+            unread.resume()
+            return unread
         source = Source(fd, lambda data: self.output(stream, data))
         source.done.add_done_callback(lambda _: self.write(self._machine.close_output(stream)))
+        self._sources.append(source)
         return source
 
 

@@ -307,16 +307,23 @@ def test_refusals(crictl: Crictl, pods: Pods, running: str) -> None:
 @contextlib.contextmanager
 def forwarded(crictl: Crictl, pod_id: str, port: int, transport: str) -> Iterator[int]:
     """A local port that leads into the pod."""
-    with client(
-        crictl, "port-forward", "--transport", transport, pod_id, f":{port}", stderr=subprocess.STDOUT
-    ) as process:
+    with all_forwarded(crictl, pod_id, transport, port) as ports:
+        yield ports[port]
+
+
+@contextlib.contextmanager
+def all_forwarded(crictl: Crictl, pod_id: str, transport: str, *ports: int) -> Iterator[dict[int, int]]:
+    """Local ports by those of the pod that they lead to, all over one connection."""
+    wanted = [f":{port}" for port in ports]
+    argv = ("port-forward", "--transport", transport, pod_id, *wanted)
+    with client(crictl, *argv, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
-        said = ""
-        while not (found := re.search(r"127\.0\.0\.1:(\d+) ->", said)):
-            line = process.stdout.readline()
-            assert line, said
-            said += line.decode()
-        yield int(found[1])
+        found: dict[int, int] = {}
+        while len(found) < len(ports):
+            line = process.stdout.readline().decode()
+            assert line, found
+            found |= {int(there): int(here) for here, there in re.findall(r"127\.0\.0\.1:(\d+) -> (\d+)", line)}
+        yield found
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
@@ -333,7 +340,9 @@ def fetch(port: int, path: str) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-WEB = "mkdir /www; echo hello >/www/index.html; truncate -s 1G /www/big; exec httpd -f -p 8080 -h /www"
+#: Beside the web server, what takes connections and reads nothing.
+DEAF = "for port in 8081 8082; do nc -l -p $port -e sleep 1000 & done"
+WEB = f"mkdir /www; echo hello >/www/index.html; truncate -s 1G /www/big; {DEAF}; exec httpd -f -p 8080 -h /www"
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +358,17 @@ def test_fifty_requests_at_once(crictl: Crictl, web: str, transport: str) -> Non
     assert set(answers) == {(6, hashlib.sha256(b"hello\n").hexdigest())}
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_fifty_requests_beside_one_that_is_not_read(crictl: Crictl, web: str, transport: str) -> None:
+    deaf = {"spdy": 8081, "websocket": 8082}[transport]
+    with all_forwarded(crictl, web, transport, 8080, deaf) as ports, ThreadPoolExecutor(50) as many:
+        with socket.create_connection(("127.0.0.1", ports[deaf]), SECONDS) as stalled:
+            stalled.sendall(bytes(2_000_000))
+            answers = list(many.map(lambda _: fetch(ports[8080], "/index.html"), range(50)))
+    assert set(answers) == {(6, hashlib.sha256(b"hello\n").hexdigest())}
+
+
+@pytest.mark.slow
 def test_a_gigabyte(crictl: Crictl, web: str) -> None:
     expected = hashlib.sha256()
     for _ in range(1024):

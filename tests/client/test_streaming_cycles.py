@@ -130,8 +130,13 @@ def threads(server: Server) -> int:
 
 
 def memory(server: Server) -> int:
+    """Of server, zygote and monitors, resident, bytes."""
     assert server.process is not None
-    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    pages = 0
+    for pid in (server.process.pid, *server.processes()):
+        with contextlib.suppress(OSError):
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.slow

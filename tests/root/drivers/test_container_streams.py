@@ -86,6 +86,17 @@ async def test_terminal(bench: Bench, streams: ContainerStreams) -> None:
     assert remains(bench) == []
 
 
+async def test_a_terminals_output_is_there_though_nobody_asked_for_it(bench: Bench, streams: ContainerStreams) -> None:
+    command = document(bench, "sh", "-c", "read line; exit 3", terminal=True)
+    process, stdio = await streams.exec("c1", bench.handler.command, command, Wanted(stdin=True, tty=True))
+    os.write(stdio.stdin, b"x\n")
+    assert b"x" in await read(stdio.stdout)  # the echo
+    assert await asyncio.wait_for(process.wait(), 10) == 3
+    await process.end()
+    os.close(stdio.stdin)
+    os.close(stdio.stdout)
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 async def test_giving_up_kills_all(bench: Bench, streams: ContainerStreams, terminal: bool) -> None:
     command = document(bench, "sh", "-c", "trap '' HUP; sleep 2001 & sleep 2001", terminal=terminal)

@@ -75,3 +75,16 @@ def test_both_streams_fit_into_one_message(out: int, err: int, kept: tuple[int, 
     result = fitted(ExecResult(0, b"o" * out, b"e" * err), 10)
     assert (len(result.stdout), len(result.stderr)) == kept
     assert result.truncated == (kept != (out, err))
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+async def test_stderr_says_that_output_was_cut(
+    house: House, execs: ExecService, monkeypatch: pytest.MonkeyPatch, truncated: bool
+) -> None:
+    async def exec_sync(*_: Any, **__: Any) -> ExecResult:
+        return ExecResult(0, b"o" * (OUTPUT_LIMIT - 10 if truncated else 5), b"err\n", truncated)
+
+    monkeypatch.setattr(FakeMonitors, "exec_sync", exec_sync)
+    result = await execs.exec_sync((await house.running())[1], ("x",), 1)
+    assert len(result.stdout) + len(result.stderr) <= OUTPUT_LIMIT
+    assert result.stderr.startswith(b"err\n") and (b"was cut" in result.stderr) == truncated

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from typing import Any
@@ -112,6 +113,23 @@ async def test_a_slow_client_makes_the_process_wait(service: FakeService) -> Non
         process.code.set_result(0)
         await client.until_end(ids["error"])
         assert len(client.received[ids["stdout"]]) == written
+
+
+async def test_the_output_of_a_terminal_is_read_though_nobody_wants_it(service: FakeService) -> None:
+    process = service.process
+    assert process is not None
+    async with serving(service) as server, asyncio.timeout(20):
+        wish = Exec("c1", ("sh",), Wanted(stdin=True, tty=True))
+        client = await SpdyClient.connect(server.url(wish), "v4.channel.k8s.io")
+        ids = await streams(client, "error", "stdin", "resize")
+        os.set_blocking(process.stdout, False)
+        written = 0
+        while written < 1 << 20:  # more than a pipe holds
+            with contextlib.suppress(BlockingIOError):
+                written += os.write(process.stdout, bytes(1 << 16))
+            await asyncio.sleep(0.001)
+        process.code.set_result(0)
+        assert b"Success" in await client.until_end(ids["error"])
 
 
 async def test_resizes_come_before_and_after_the_start(service: FakeService) -> None:

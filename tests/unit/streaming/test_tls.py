@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import ssl
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from criserver.errors import FailedPrecondition
 from criserver.lifecycle.streams import Exec
 from criserver.ports.streams import Wanted
 from criserver.streaming.tls import Certificate
+from tests.support import certificates
 from tests.support.streaming import FakeService, serving
 
 WISH = Exec("c1", ("x",), Wanted(stdout=True))
@@ -21,13 +21,11 @@ WISH = Exec("c1", ("x",), Wanted(stdout=True))
 
 def make(directory: Path, name: str) -> tuple[str, str]:
     """A self-signed pair for localhost; paths of certificate and key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is missing (apt-get install openssl)")
-    cert, key = str(directory / f"{name}.pem"), str(directory / f"{name}.key")
-    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    argv += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
-    subprocess.run(argv, check=True, capture_output=True)
-    return cert, key
+    if lacking := certificates.missing():
+        pytest.skip(lacking)
+    cert, key = directory / f"{name}.pem", directory / f"{name}.key"
+    certificates.make(cert, key, name)
+    return str(cert), str(key)
 
 
 async def answer(url: str, cert: str) -> bytes:
