@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 from criserver.api.pb import api_pb2 as cri
 from tests.bench.pods import Samples, start, stop
@@ -47,6 +48,13 @@ class Streams:
         command = ("dd", "if=/dev/zero", "bs=64k", f"count={MEGABYTES * 16}")
         return rate(lambda: self.exec(*command))
 
+    def stdin(self) -> float:
+        """MB/s that a command reads."""
+        argv = [*self.crictl, "exec", "-i", self.container, "sh", "-c", "cat >/dev/null"]
+        with open(self.server.base / "zeros", "wb+") as zeros:
+            zeros.truncate(MEGABYTES << 20)
+            return rate(lambda: run(argv, zeros))
+
     def latency(self) -> float:
         """Milliseconds of `exec true`, crictl's own start among them."""
         began = time.perf_counter()
@@ -61,9 +69,7 @@ class Streams:
 
     def exec(self, *command: str) -> None:
         """Run crictl exec."""
-        argv = [*self.crictl, "exec", self.container, *command]
-        quiet = subprocess.DEVNULL
-        subprocess.run(argv, stdin=quiet, stdout=quiet, stderr=quiet, check=True, timeout=SECONDS)
+        run([*self.crictl, "exec", self.container, *command], subprocess.DEVNULL)
 
     @contextmanager
     def port(self) -> Iterator[int]:
@@ -80,6 +86,12 @@ class Streams:
         finally:
             process.kill()
             process.communicate()
+
+
+def run(argv: list[str], stdin: IO[bytes] | int) -> None:
+    """Run a program that must succeed, its output thrown away."""
+    quiet = subprocess.DEVNULL
+    subprocess.run(argv, stdin=stdin, stdout=quiet, stderr=quiet, check=True, timeout=SECONDS)
 
 
 def rate(work: Callable[[], object]) -> float:
@@ -107,12 +119,15 @@ def main() -> None:
         if program := containerd():
             servers.append(stack.enter_context(containerd_server(base / "b", program)))
         streams = [Streams(server) for server in servers]
-        for what, rounds in (("stdout", ROUNDS), ("forward", ROUNDS), ("latency", LATENCIES)):
+        for what, rounds in (("stdout", ROUNDS), ("stdin", ROUNDS), ("forward", ROUNDS), ("latency", LATENCIES)):
             figures: dict[str, list[float]] = {each.name: [] for each in streams}
             for _ in range(rounds):
                 for each in streams:
                     figures[each.name].append(getattr(each, what)())
-            print(what, {name: round(statistics.median(values), 1) for name, values in figures.items()}, flush=True)
+            medians = {name: statistics.median(values) for name, values in figures.items()}
+            ours, *theirs = medians.values()
+            ratio = f", ratio {ours / theirs[0]:.2f}" if theirs else ""
+            print(what, {name: round(value, 1) for name, value in medians.items()}, ratio, flush=True)
         for each in streams:
             stop(each.server, Samples(), each.pod, each.container)
 
