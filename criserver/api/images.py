@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.convert import image as convert
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
-from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.images import FilesystemUsage, ImageService
 
 if TYPE_CHECKING:
     import grpc
@@ -22,8 +22,9 @@ _PIECE = 100
 class ImageHandlers:
     """PullImage, ListImages, StreamImages, ImageStatus, RemoveImage, ImageFsInfo."""
 
-    def __init__(self, images: ImageService) -> None:
-        self._images = images
+    def __init__(self, images: ImageService, written: Callable[[], Awaitable[FilesystemUsage]]) -> None:
+        """`written` tells what the writable layers of containers take."""
+        self._images, self._written = images, written
 
     async def PullImage(self, request: pb.PullImageRequest, _: Context) -> pb.PullImageResponse:
         """Fetch an image; answers its id."""
@@ -55,9 +56,14 @@ class ImageHandlers:
         return pb.RemoveImageResponse()
 
     async def ImageFsInfo(self, _: pb.ImageFsInfoRequest, __: Context) -> pb.ImageFsInfoResponse:
-        """Disk that images take. Containers' writable layers lie on the same file system."""
-        usage = convert.filesystem(self._images.usage())
-        return pb.ImageFsInfoResponse(image_filesystems=[usage], container_filesystems=[usage])
+        """Disk that images take, and that containers' writable layers take.
+
+        Both name the same file system unless they lie on two: a kubelet compares the names to find that out.
+        """
+        return pb.ImageFsInfoResponse(
+            image_filesystems=[convert.filesystem(self._images.usage())],
+            container_filesystems=[convert.filesystem(await self._written())],
+        )
 
 
 def _named(image: pb.ImageSpec) -> str:

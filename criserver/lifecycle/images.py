@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FilesystemUsage:
-    """What images take on the file system that `mountpoint` lies on. `timestamp` is in nanoseconds since the epoch."""
+    """What is taken of the file system that `mountpoint` lies on. `timestamp` is in nanoseconds since the epoch."""
 
     mountpoint: str
     used_bytes: int

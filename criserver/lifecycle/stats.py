@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from criserver.lifecycle.disk_walks import DiskWalks
+from criserver.lifecycle.images import FilesystemUsage
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.queries import list_containers, list_sandboxes
 from criserver.lifecycle.readings import Reading, Readings
@@ -86,6 +87,15 @@ class StatsService:
     async def everything(self) -> tuple[PodSample, ...]:
         """Ready pods with their running containers in every detail, for metrics."""
         return await self._pods(list_sandboxes(self._sandboxes, SandboxFilter(ready=True)), detailed=True)
+
+    async def written(self, mountpoint: str) -> FilesystemUsage:
+        """What the writable layers of all containers take, on the file system of `mountpoint`.
+
+        As of the newest walk of each; one that has never been walked is missing.
+        """
+        disks = (await self._disks.get([row.id for row in self._containers])).values()
+        used, inodes = sum(disk.used for disk in disks), sum(disk.inodes for disk in disks)
+        return FilesystemUsage(mountpoint, used, inodes, self._powers.clock.now())
 
     async def _sample(self, rows: Sequence[Container]) -> tuple[ContainerSample, ...]:
         seen = await self._see((), rows, detailed=False)

@@ -66,7 +66,7 @@ from criserver.state.sandboxes import Sandboxes
 from criserver.streaming.server import StreamingServer
 from criserver.streaming.tls import Certificate
 from criserver.wiring.checking import checker
-from criserver.wiring.images import image_half
+from criserver.wiring.images import image_half, writable_mountpoint
 from criserver.wiring.observing import Observing
 from criserver.wiring.policies import default_sysctls
 from criserver.wiring.policies import policies as policies_of
@@ -97,7 +97,7 @@ class Server:
 
 async def build(live: Live, tasks: Tasks) -> Server:
     """Build everything; CriError says what this host lacks."""
-    config = live.current
+    config, mountpoint = live.current, writable_mountpoint(live.current)
     policies, sysctls = policies_of(config.runtime), default_sysctls(config.runtime)
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
@@ -108,8 +108,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
     cgroups = open_cgroups(config.runtime.cgroup_driver)
     monitors = await running_monitors(config, cgroups)
     powers = await build_powers(config, cgroups, monitors, images, metrics)
-    deliveries = Deliveries(sandboxes, containers, tasks)
-    exits = Exits(containers, powers, tasks, locks, metrics)
+    deliveries, exits = Deliveries(sandboxes, containers, tasks), Exits(containers, powers, tasks, locks, metrics)
     await apparmor.load_default()
     facts, node_name = Facts(), platform.node()
     builder = Builder(powers, containers, facts, policies, node_name=node_name)
@@ -131,12 +130,13 @@ async def build(live: Live, tasks: Tasks) -> Server:
     check = checker(config, sandboxes, containers, journal, powers, image_check, garbage, operations)
     observing.count(sandboxes, containers, events, check, images, monitors)
     handlers = (
+        ImageHandlers(images, partial(stats.written, mountpoint)),
         PodHandlers(pods, sandboxes),
         ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
         StreamHandlers(streaming),
         ResourceHandlers(updates),
         NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
-        StatsHandlers(stats, images.mountpoint),
+        StatsHandlers(stats, mountpoint),
         EventHandlers(events),
         MetricHandlers(stats, config.stats.metric_groups),
     )
@@ -153,7 +153,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
         garbage=garbage,
         reload=reload,
         image_check=image_check,
-        services=(*_services(handlers, images), admin(*operators), health(healthy)),
+        services=(*(service(each, *handlers) for each in (RUNTIME, IMAGES)), admin(*operators), health(healthy)),
     )
 
 
@@ -164,10 +164,6 @@ async def _leave(
     if not len(sandboxes) and not len(containers):
         await monitors.retire()
         await removed(cgroups, own)
-
-
-def _services(handlers: tuple[object, ...], images: ImageService) -> tuple[grpc.GenericRpcHandler, ...]:
-    return service(RUNTIME, *handlers), service(IMAGES, ImageHandlers(images))
 
 
 def _reload(live: Live) -> Changes:

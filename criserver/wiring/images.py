@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 
 from criserver.config.live import Live
-from criserver.config.schema import ImageConfig
+from criserver.config.schema import Config, ImageConfig
 from criserver.drivers.admission import PolicyAdmission
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory, LayerLimits
@@ -42,6 +43,17 @@ def additional_stores(paths: Sequence[str]) -> tuple[AdditionalStore, ...]:
         for image_id in stores[-1].broken:
             log.error("image.additional_stores: %s: image %s has layers that are not there", path, image_id)
     return tuple(stores)
+
+
+def writable_mountpoint(config: Config) -> str:
+    """What names the file system of writable layers: the images' name for it when they lie on the same one.
+
+    The directories are made here, since file systems are told by them.
+    """
+    images, written = os.path.join(config.store, "layers"), os.path.join(config.root, "containers")
+    for path in (images, written):
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    return images if os.stat(images).st_dev == os.stat(written).st_dev else written
 
 
 def image_half(

@@ -15,7 +15,7 @@ from criserver.api.images import ImageHandlers
 from criserver.api.pb import api_pb2 as pb
 from criserver.api.pb.api_pb2_grpc import ImageServiceStub
 from criserver.api.service import service
-from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.images import FilesystemUsage, ImageService
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
@@ -33,13 +33,18 @@ def registry() -> FakeRegistry:
     return FakeRegistry({APP: (digest("f"), fetched("1", "b"))})
 
 
+async def written() -> FilesystemUsage:
+    """What containers have written."""
+    return FilesystemUsage("/w", 5, 6, 7)
+
+
 @pytest.fixture
 async def stub(tmp_path: Path, registry: FakeRegistry) -> AsyncIterator[Any]:
     database = Database(str(tmp_path / "test.db"))
     repository = ImageRepository(database)
     sources = Sources(registry, NoArchives())
     images = ImageService(repository, sources, FakeLayers(), Operations(Tasks()), unsigned(database))
-    handler = service(pb.DESCRIPTOR.services_by_name["ImageService"], ImageHandlers(images))
+    handler = service(pb.DESCRIPTOR.services_by_name["ImageService"], ImageHandlers(images, written))
     async with serving(tmp_path, handler) as address, grpc.aio.insecure_channel(address) as channel:
         yield ImageServiceStub(channel)
     database.close()
@@ -59,7 +64,8 @@ async def test_the_life_of_an_image(stub: Any) -> None:
     assert json.loads(status.info["info"])["imageSpec"] == {}
     usage = await stub.ImageFsInfo(pb.ImageFsInfoRequest())
     assert usage.image_filesystems[0].used_bytes.value == 100
-    assert usage.container_filesystems[0].fs_id == usage.image_filesystems[0].fs_id
+    (containers,) = usage.container_filesystems
+    assert (containers.fs_id.mountpoint, containers.used_bytes.value, containers.inodes_used.value) == ("/w", 5, 6)
     for _ in range(2):
         await stub.RemoveImage(pb.RemoveImageRequest(image=spec(pulled.image_ref)))
     assert list((await stub.ListImages(pb.ListImagesRequest())).images) == []

@@ -96,3 +96,11 @@ async def test_a_period_has_one_reading(house: House) -> None:
     for _ in range(3):
         await stats.running(ContainerFilter())
     assert fake.rounds == 1
+
+
+async def test_what_all_containers_have_written(house: House) -> None:
+    sandbox_id, container_id = await house.running()
+    other = await house.lives.create(sandbox_id, container("created"))
+    usage = await service(house, FakeStats()).written("/disk")
+    expected = sum(len(f"/written/{key}") for key in (container_id, other))
+    assert (usage.mountpoint, usage.used_bytes, usage.inodes_used) == ("/disk", expected, 2)
