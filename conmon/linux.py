@@ -84,16 +84,17 @@ def set_name(name: bytes) -> None:
 
 
 def set_arguments(text: bytes) -> None:
-    """Let /proc/PID/cmdline say *text* instead of how the process was started, in the memory that the kernel shows.
+    """Let /proc/PID/cmdline say *text* and environ nothing, in the memory that the kernel shows.
 
-    Whoever sees a process may read its command line (proc_pid_cmdline(5)); where that memory is, the fields arg_start
-    and arg_end of proc_pid_stat(5) tell.
+    Whoever sees a process may read its command line (proc_pid_cmdline(5)), and who may trace it its environment; where
+    that memory is, the fields arg_start to env_end of proc_pid_stat(5) tell.
     """
     fd = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
     fields = os.read(fd, 4096).rpartition(b")")[2].split()
     os.close(fd)
-    start, end = int(fields[45]), int(fields[46])
+    start, end, env_start, env_end = (int(fields[at]) for at in range(45, 49))
     ctypes.memset(start, 0, end - start)
+    ctypes.memset(env_start, 0, env_end - env_start)
     ctypes.memmove(start, text, min(len(text), end - start - 1))
 
 

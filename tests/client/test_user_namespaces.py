@@ -324,15 +324,11 @@ def test_host_network(run: Callable[..., Pod]) -> None:
     assert pod.exec(container_id, "hostname") == os.uname().nodename
 
 
-def test_limits_cgroup_and_oom_score(run: Callable[..., Pod]) -> None:
+def test_limits_and_oom_score(run: Callable[..., Pod]) -> None:
     pod = run()
     resources = pb.LinuxContainerResources(memory_limit_in_bytes=64 << 20, oom_score_adj=600)
     container_id = pod.start(linux=pb.LinuxContainerConfig(resources=resources))
-    pid = pod.pid(container_id)
-    assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "600\n"
-    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    memory = next(line for line in lines if line.split(":")[1] in ("memory", ""))
-    assert pod.id in memory or container_id in memory, "below the pod's cgroup (CVE-2025-47291)"
+    assert Path(f"/proc/{pod.pid(container_id)}/oom_score_adj").read_text() == "600\n"
     update = pb.LinuxContainerResources(memory_limit_in_bytes=96 << 20)
     pod.client("UpdateContainerResources", pb.UpdateContainerResourcesRequest(container_id=container_id, linux=update))
     assert cri.status(pod.client, container_id).resources.linux.memory_limit_in_bytes == 96 << 20
@@ -340,6 +336,19 @@ def test_limits_cgroup_and_oom_score(run: Callable[..., Pod]) -> None:
     assert stats.memory.working_set_bytes.value > 0 and stats.writable_layer.inodes_used.value > 0
     network = pod.client("PodSandboxStats", pb.PodSandboxStatsRequest(pod_sandbox_id=pod.id)).stats.linux.network
     assert network.default_interface.name == "eth0"
+
+
+@pytest.mark.parametrize("pid", [CONTAINER, POD], ids=["private pid", "shared pid"])
+def test_cve_2025_47291_containers_are_below_the_cgroup_of_their_pod(
+    run: Callable[..., Pod], pid: pb.NamespaceMode.ValueType
+) -> None:
+    pod = run(pid=pid)
+    request = pb.PodSandboxStatusRequest(pod_sandbox_id=pod.id, verbose=True)
+    parent = json.loads(pod.client("PodSandboxStatus", request).info["info"])["cgroupParent"]
+    for line in Path(f"/proc/{pod.pid(pod.start())}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers.split(",")[0] in ("memory", "pids", "cpu"):
+            assert path.startswith(f"{parent}/"), line
 
 
 def test_streams_belong_to_the_user(run: Callable[..., Pod]) -> None:
