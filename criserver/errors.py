@@ -84,6 +84,10 @@ class PermissionDenied(CriError):
     code = Code.PERMISSION_DENIED
 
 
+class SignatureRejected(PermissionDenied):
+    """The signature policy refuses an image."""
+
+
 class ResourceExhausted(CriError):
     """A bound was reached: disk, size, count."""
 

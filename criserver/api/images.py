@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.convert import image as convert
 from criserver.api.pb import api_pb2 as pb
-from criserver.errors import InvalidArgument
+from criserver.errors import CriError, InvalidArgument, SignatureRejected, Unavailable
 from criserver.lifecycle.images import FilesystemUsage, ImageService
 
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ class ImageHandlers:
 
     async def PullImage(self, request: pb.PullImageRequest, _: Context) -> pb.PullImageResponse:
         """Fetch an image; answers its id."""
-        credentials = convert.credentials(request.auth)
-        image = await self._images.pull(_named(request.image), credentials)
+        credentials, namespace = convert.credentials(request.auth), request.sandbox_config.metadata.namespace
+        try:
+            image = await self._images.pull(_named(request.image), credentials, namespace)
+        except (Unavailable, SignatureRejected) as error:
+            raise _for_the_kubelet(error) from error
         return pb.PullImageResponse(image_ref=image.id)
 
     async def ListImages(self, request: pb.ListImagesRequest, _: Context) -> pb.ListImagesResponse:
@@ -70,3 +73,12 @@ def _named(image: pb.ImageSpec) -> str:
     if not image.image:
         raise InvalidArgument("image.image is empty: name an image")
     return image.image
+
+
+def _for_the_kubelet(error: Unavailable | SignatureRejected) -> CriError:
+    """An error that a pod's status can name: the kubelet reads words, and only of errors with the code UNKNOWN.
+
+    Its words are those of cri-api, pkg/errors: ErrRegistryUnavailable and ErrSignatureValidationFailed.
+    """
+    name = "RegistryUnavailable" if isinstance(error, Unavailable) else "SignatureValidationFailed"
+    return CriError(f"{name}: {error}")

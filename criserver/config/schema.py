@@ -194,6 +194,11 @@ class ImageConfig:
         "root directories of other servers, which have stopped: their images are used and never written or removed; "
         "made with `criserver serve --root` and `criserver load`",
     )
+    namespaced_auth_dir: str = _key(
+        "",
+        "directory of credentials for the pods of one namespace: NAMESPACE-HASH.json, the sha256 of the image's name "
+        "without tag and digest, instead of auth_file (as the credential provider of CRI-O writes them); empty: none",
+    )
     max_concurrent_pulls: int = _key(10, "pulls at a time; more of them wait")
     pull_progress_timeout: float = _key(60.0, "seconds without a byte after which a pull is given up")
     pinned: tuple[str, ...] = _key((), "references or globs whose images the kubelet must not remove", live=True)

@@ -24,7 +24,7 @@ from criserver.drivers.manifests import (
     digest_of,
     parse_manifest,
 )
-from criserver.drivers.registry_auth import auth_document
+from criserver.drivers.registry_auth import auth_document, namespaced_name
 from criserver.drivers.skopeo import Skopeo
 from criserver.drivers.workspace import Workspaces
 from criserver.errors import DataLoss, FailedPrecondition, InvalidArgument
@@ -38,20 +38,23 @@ from criserver.ports.registry import FetchedImage
 class SkopeoRegistry:
     """Registries through skopeo."""
 
-    def __init__(self, skopeo: Skopeo, workspaces: Workspaces, auth_file: str = "") -> None:
-        """`auth_file` is the configured containers-auth.json(5), used where a request brings no credentials."""
+    def __init__(self, skopeo: Skopeo, workspaces: Workspaces, auth_file: str = "", auth_dir: str = "") -> None:
+        """`auth_file` is the configured containers-auth.json(5), `auth_dir` has such files of single namespaces.
+
+        They are used where a request brings no credentials.
+        """
         self._skopeo = skopeo
         self._workspaces = workspaces
-        self._auth_file = auth_file
+        self._auth_file, self._auth_dir = auth_file, auth_dir
 
     @asynccontextmanager
     async def open(
-        self, reference: Reference, credentials: Credentials | None, *, new: bool = False
+        self, reference: Reference, credentials: Credentials | None, *, namespace: str = "", new: bool = False
     ) -> AsyncIterator[SkopeoRemote]:
         """Resolve `reference`; what is fetched lives as long as the context. `new`: it will have to be fetched."""
         async with AsyncExitStack() as stack:
             workspace = await stack.enter_async_context(self._workspaces.open())
-            authfile = await offload(self._write_auth, workspace, reference.domain, credentials)
+            authfile = await offload(self._write_auth, workspace, reference, credentials, namespace)
             session = Session(self._skopeo, f"docker://{reference}", workspace, authfile)
             stack.push_async_callback(session.close)
             if new:
@@ -66,22 +69,29 @@ class SkopeoRegistry:
         """Remove what a killed server has left behind."""
         await self._workspaces.clear()
 
-    def _write_auth(self, workspace: str, domain: str, credentials: Credentials | None) -> str:
+    def _write_auth(
+        self, workspace: str, reference: Reference, credentials: Credentials | None, namespace: str
+    ) -> str:
         path = os.path.join(workspace, "auth.json")
-        content = auth_document(domain, credentials, self._configured_auth())
+        content = auth_document(reference.domain, credentials, self._configured_auth(namespace, reference.name))
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(content)
         return path
 
-    def _configured_auth(self) -> bytes:
-        if not self._auth_file:
-            return b""
-        try:
-            return read_in_root("/", self._auth_file, DOCUMENT_LIMIT)
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise FailedPrecondition(f"image.auth_file cannot be read: {error}") from error
+    def _configured_auth(self, namespace: str, name: str) -> bytes:
+        own = b""
+        if self._auth_dir and namespace:
+            own = _read_auth(os.path.join(self._auth_dir, namespaced_name(namespace, name)))
+        return own or (_read_auth(self._auth_file) if self._auth_file else b"")
+
+
+def _read_auth(path: str) -> bytes:
+    try:
+        return read_in_root("/", path, DOCUMENT_LIMIT)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise FailedPrecondition(f"the configured credentials cannot be read: {error}") from error
 
 
 class Session:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import fnmatch
+import hashlib
 import json
+import re
 import urllib.parse
 from typing import Any
 
@@ -16,6 +18,8 @@ from criserver.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from criserver.model.image import Credentials
 from criserver.model.reference import DEFAULT_DOMAIN
 
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""RFC 1123 labels: nothing that could be a path."""
 _DOCKER_HUB = ("index.docker.io", "registry-1.docker.io")
 
 
@@ -33,21 +37,33 @@ def auth_document(domain: str, credentials: Credentials | None, configured: byte
     return json.dumps(document).encode()
 
 
+def namespaced_name(namespace: str, name: str) -> str:
+    """The file with the credentials of pods in `namespace` for the repository `name` ("host/path").
+
+    InvalidArgument for a namespace that no pod can have.
+    """
+    if not _NAMESPACE.fullmatch(namespace):
+        raise InvalidArgument(f"sandbox_config.metadata.namespace {namespace[:100]!r} is no namespace: a-z, 0-9 and -")
+    return f"{namespace}-{hashlib.sha256(name.encode()).hexdigest()}.json"
+
+
 def _configured(content: bytes) -> dict[str, Any]:
     if not content:
         return {}
     try:
         document = json.loads(content)
     except ValueError as error:
-        raise FailedPrecondition(f"image.auth_file is not JSON: {error}") from None
+        raise FailedPrecondition(f"the configured file of credentials is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise FailedPrecondition("image.auth_file holds no JSON object")
+        raise FailedPrecondition("the configured file of credentials holds no JSON object")
     return document
 
 
 def _entry(credentials: Credentials) -> dict[str, str]:
     if credentials.registry_token:
-        raise Unimplemented("registry tokens are not supported yet: give username and password, or an identity token")
+        # It would be in /proc/PID/cmdline, for everybody to read.
+        why = "skopeo takes registry tokens on its command line only, where they would be no secret"
+        raise Unimplemented(f"{why}: give username and password, or an identity token")
     username, password = credentials.username, credentials.password
     if credentials.auth and not username:
         username, password = _decoded(credentials.auth)

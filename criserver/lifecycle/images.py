@@ -70,12 +70,13 @@ class ImageService:
         self._pinned = pinned
         self._clock = clock
 
-    async def pull(self, text: str, credentials: Credentials | None = None) -> Image:
+    async def pull(self, text: str, credentials: Credentials | None = None, namespace: str = "") -> Image:
         """Bring the image that the reference `text` names here; errors as in ports.registry.Registry.open.
 
+        `namespace` is that of the pod which it is for; it may have credentials of its own.
         Callers with the same reference and credentials share one pull, and one that gives up stops nobody's.
         """
-        return self._shown(await self._pulls.pull(text, credentials))
+        return self._shown(await self._pulls.pull(text, credentials, namespace))
 
     async def admit(self, image: Image, asked: str) -> None:
         """PermissionDenied unless the signature policy lets the image run under the name that was asked for."""

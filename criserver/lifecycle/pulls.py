@@ -33,12 +33,28 @@ FLUSH = ("FlushLayers",)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where images come from, how many are pulled at a time, and who counts that."""
+    """Where images come from, how many are pulled at a time, and who counts that.
+
+    `namespaced` says that credentials are configured for single namespaces.
+    """
 
     registry: Registry
     archives: Archives
     at_once: int = 10
+    namespaced: bool = False
     counts: Counts = field(default_factory=lambda: Metrics().pulls)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be pulled, and with which credentials: its own, or what is configured for pods of `namespace`."""
+
+    reference: Reference
+    credentials: Credentials | None
+    namespace: str
+
+    def __str__(self) -> str:
+        return str(self.reference)
 
 
 class Pulls:
@@ -60,26 +76,26 @@ class Pulls:
         self._turns = asyncio.Semaphore(sources.at_once)
         self.running = RunningPulls(pool.position)
 
-    async def pull(self, text: str, credentials: Credentials | None) -> Image:
+    async def pull(self, text: str, credentials: Credentials | None, namespace: str = "") -> Image:
         """The image that the reference `text` names at its registry; errors as in ports.registry.Registry.open."""
-        reference = parse_reference(text)
-        key = ("PullImage", str(reference), credentials)
-        return await self._operations.join(key, lambda: self._counted(reference, credentials))
+        wish = Wish(parse_reference(text), credentials, namespace if self._sources.namespaced else "")
+        return await self._operations.join(("PullImage", wish), lambda: self._counted(wish))
 
     async def load(self, path: str) -> tuple[Image, ...]:
         """The images of the archive file at the absolute `path`, under the names that it gives them."""
         return await self._operations.join(("LoadImage", path), lambda: self._load(path))
 
-    async def _counted(self, reference: Reference, credentials: Credentials | None) -> Image:
+    async def _counted(self, wish: Wish) -> Image:
         counts, began, outcome = self._sources.counts, time.monotonic(), "failed"
         counts.began()
         try:
-            image, outcome = await self._pull(reference, credentials)
+            image, outcome = await self._pull(wish)
         finally:
             counts.ended(outcome, time.monotonic() - began)
         return image
 
-    async def _pull(self, reference: Reference, credentials: Credentials | None) -> tuple[Image, str]:
+    async def _pull(self, wish: Wish) -> tuple[Image, str]:
+        reference = wish.reference
         stages, new = Stages("PullImage"), self._repository.by_reference(str(reference)) is None
         demand = await self._admissions.demand(reference)
         with self.running.running(str(reference), stages) as pull:
@@ -87,7 +103,9 @@ class Pulls:
                 if new:
                     self._pool.expect()
                 with stages.stage("resolve"):
-                    opened = self._sources.registry.open(reference, credentials, new=new)
+                    opened = self._sources.registry.open(
+                        reference, wish.credentials, namespace=wish.namespace, new=new
+                    )
                     remote = await stack.enter_async_context(opened)
                 names = [name for name in (reference.tagged, reference.with_digest(remote.digest)) if name]
                 if image := await self._known(reference, remote, names, demand):

@@ -81,10 +81,11 @@ class Registry(Protocol):
     """Registries as the node reaches them: mirrors, blocks and signature policy included."""
 
     def open(
-        self, reference: Reference, credentials: Credentials | None, *, new: bool = False
+        self, reference: Reference, credentials: Credentials | None, *, namespace: str = "", new: bool = False
     ) -> AbstractAsyncContextManager[Remote]:
         """Resolve `reference`; what is fetched lives as long as the context. `new`: it will have to be fetched.
 
+        Where a request brings no credentials, those configured for pods of `namespace` count, then those for all.
         Unauthenticated, PermissionDenied, NotFound, Unavailable, DataLoss, ResourceExhausted and InvalidArgument carry
         the registry's own words.
         """

@@ -77,8 +77,9 @@ def image_half(
 def _sources(workspaces: Workspaces, section: ImageConfig, metrics: Metrics) -> Sources:
     skopeo = Skopeo(SkopeoSettings(section.skopeo, section.registries_conf, section.policy))
     return Sources(
-        SkopeoRegistry(skopeo, workspaces, section.auth_file),
+        SkopeoRegistry(skopeo, workspaces, section.auth_file, section.namespaced_auth_dir),
         ImageArchives(skopeo, workspaces),
         section.max_concurrent_pulls,
+        bool(section.namespaced_auth_dir),
         metrics.pulls,
     )

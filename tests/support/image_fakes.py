@@ -47,17 +47,22 @@ class FakeRegistry:
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     credentials: list[Credentials | None] = field(default_factory=list)
     new: list[bool] = field(default_factory=list)
+    broken: Exception | None = None
+    namespaces: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.hold.set()
 
     @asynccontextmanager
     async def open(
-        self, reference: Reference, credentials: Credentials | None, *, new: bool = False
+        self, reference: Reference, credentials: Credentials | None, *, namespace: str = "", new: bool = False
     ) -> AsyncIterator[FakeRemote]:
         """Resolve."""
         self.credentials.append(credentials)
         self.new.append(new)
+        self.namespaces.append(namespace)
+        if self.broken:
+            raise self.broken
         if str(reference) not in self.images:
             raise NotFound(f"{reference}: manifest unknown")
         yield FakeRemote(self, *self.images[str(reference)])

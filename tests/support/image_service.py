@@ -63,6 +63,7 @@ async def node(
     *,
     policy: Path | str = "",
     auth_file: Path | str = "",
+    auth_dir: Path | str = "",
     pinned: Sequence[str] = (),
     limits: LayerLimits | None = None,
 ) -> AsyncIterator[Node]:
@@ -77,7 +78,11 @@ async def node(
         tasks = Tasks()
         images = ImageService(
             repository,
-            Sources(SkopeoRegistry(skopeo, workspaces, str(auth_file)), ImageArchives(skopeo, workspaces)),
+            Sources(
+                SkopeoRegistry(skopeo, workspaces, str(auth_file), str(auth_dir)),
+                ImageArchives(skopeo, workspaces),
+                namespaced=bool(auth_dir),
+            ),
             LayerDirectory(str(root), unpacker, limits),
             Operations(tasks),
             Admissions(Seals(database), PolicyAdmission(str(policy))),

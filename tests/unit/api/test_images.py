@@ -15,6 +15,7 @@ from criserver.api.images import ImageHandlers
 from criserver.api.pb import api_pb2 as pb
 from criserver.api.pb.api_pb2_grpc import ImageServiceStub
 from criserver.api.service import service
+from criserver.errors import SignatureRejected, Unavailable
 from criserver.lifecycle.images import FilesystemUsage, ImageService
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pulls import Sources
@@ -113,3 +114,19 @@ async def test_a_caller_that_gives_up(stub: Any, registry: FakeRegistry) -> None
     registry.hold.set()
     assert (await stub.PullImage(pb.PullImageRequest(image=spec(APP)))).image_ref == digest("1")
     assert registry.fetches == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Unavailable("reg: connection refused"), "RegistryUnavailable: reg: connection refused"),
+        (SignatureRejected("reg: rejected by policy"), "SignatureValidationFailed: reg: rejected by policy"),
+    ],
+)
+async def test_what_the_kubelet_reads_in_an_error(
+    stub: Any, registry: FakeRegistry, error: Exception, words: str
+) -> None:
+    registry.broken = error
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await stub.PullImage(pb.PullImageRequest(image=spec(APP)))
+    assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.UNKNOWN, words)

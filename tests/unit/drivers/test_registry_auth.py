@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import Any
 
 import pytest
 
-from criserver.drivers.registry_auth import auth_document
+from criserver.drivers.registry_auth import auth_document, namespaced_name
 from criserver.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from criserver.model.image import Credentials
 
@@ -81,9 +82,20 @@ def test_they_win_over_what_is_configured_and_keep_the_rest() -> None:
 
 @pytest.mark.parametrize("content", [b"{", b"[]"])
 def test_a_damaged_configured_file(content: bytes) -> None:
-    with pytest.raises(FailedPrecondition, match=r"image\.auth_file"):
+    with pytest.raises(FailedPrecondition, match="the configured file of credentials"):
         document(None, content)
 
 
 def test_no_repr_shows_a_secret() -> None:
     assert "pw" not in repr(Credentials("joe", "pw", auth="pw", identity_token="pw"))
+
+
+def test_the_file_of_a_namespace_is_named_as_cri_o_names_it() -> None:
+    hashed = hashlib.sha256(b"registry.example/app").hexdigest()
+    assert namespaced_name("team-1", "registry.example/app") == f"team-1-{hashed}.json"
+
+
+@pytest.mark.parametrize("namespace", ["", "..", "a/b", "../etc", "A", "a" * 64, "a\n"])
+def test_what_is_no_namespace_names_no_file(namespace: str) -> None:
+    with pytest.raises(InvalidArgument, match="no namespace"):
+        namespaced_name(namespace, "registry.example/app")

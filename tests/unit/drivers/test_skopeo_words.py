@@ -23,7 +23,7 @@ def said(text: str) -> str:
             "initializing source docker://a: registry a is blocked in /etc/containers/registries.conf",
             errors.PermissionDenied,
         ),
-        ("Source image rejected: Running image docker://a is rejected by policy.", errors.PermissionDenied),
+        ("Source image rejected: Running image docker://a is rejected by policy.", errors.SignatureRejected),
         ("reading manifest nope in reg/a: manifest unknown: manifest unknown", errors.NotFound),
         ("reading manifest 1 in reg/a: name unknown: repository name not known to registry", errors.NotFound),
         ('choosing image: no image found in manifest list for architecture "amd64"', errors.NotFound),

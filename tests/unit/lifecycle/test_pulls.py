@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +97,10 @@ async def test_only_so_many_run_at_a_time_and_all_are_listed(pulls: Pulls, regis
     assert registry.new == [True] * 5
     await pulls.pull(names[0], None)
     assert registry.new[-1] is False
+
+
+async def test_a_namespace_counts_where_it_has_credentials_of_its_own(pulls: Pulls, registry: FakeRegistry) -> None:
+    await pulls.pull(APP, None, "team")
+    pulls._sources = replace(pulls._sources, namespaced=True)
+    await asyncio.gather(pulls.pull(APP, None, "team"), pulls.pull(APP, None, "other"), pulls.pull(APP, None, "team"))
+    assert registry.namespaces == ["", "team", "other"]
