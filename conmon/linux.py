@@ -70,6 +70,11 @@ def prctl(option: int, value: int = 0) -> None:
     _check(_libc.prctl(option, value, 0, 0, 0), f"prctl({option}, {value})")
 
 
+def prctl_pointer(option: int, value: int, address: int) -> None:
+    """prctl(2) with a number and the address of what it takes."""
+    _check(_libc.prctl(option, value, address, 0, 0), f"prctl({option}, {value})")
+
+
 def set_child_subreaper() -> None:
     """PR_SET_CHILD_SUBREAPER: orphans below this process become its children. Raises OSError."""
     if _plain_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):

@@ -3,8 +3,8 @@ nothing else.
 
 Containers of the pod see this process, so it is worth nothing to them: an empty read-only root, no descriptor that
 leads anywhere, uid and gid 65535, no groups, no capabilities (bounding set included), no_new_privs, not dumpable (so
-ptrace and /proc/1/{root,exe,fd,environ,mem} need CAP_SYS_PTRACE in the host's user namespace), the zygote's fixed
-environment, and a command line that tells of no path of the host.
+ptrace and /proc/1/{root,exe,fd,environ,mem} need CAP_SYS_PTRACE in the host's user namespace), an empty environment,
+a command line that tells of no path of the host, and no system call but those for sleeping and ending.
 
 It reaps by ignoring SIGCHLD: the kernel then reaps every child and every orphan of the namespace itself (wait(2)), and
 no code of this process ever runs again. As PID 1 it is out of reach of every signal from inside its namespace, SIGKILL
@@ -109,6 +109,8 @@ def _harden(ready: int) -> None:
     os.setsid()
     linux.set_arguments(b"pod-init")
     uid, gid = _nobody("uid_map"), _nobody("gid_map")
+    from conmon import seccomp  # while there are files; a zygote without such pods need not carry it
+
     _empty_root()
     null = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for fd in (0, 1, 2):
@@ -129,6 +131,7 @@ def _harden(ready: int) -> None:
     for signum in signal.valid_signals():
         if signum not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(signum, signal.SIG_IGN)
+    seccomp.only_sleep()
     os.write(3, b"\0")
     os.closerange(0, 4)
     while True:

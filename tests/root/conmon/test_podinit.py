@@ -172,6 +172,7 @@ def test_it_is_what_it_says(pod: int, namespaces: dict[str, str]) -> None:
     assert status["Groups"].strip() == ""
     assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
     assert status["NSpid"].split() == [str(pod), "1"]
     assert os.listdir(f"/proc/{pod}/fd") == []
     assert os.listdir(f"/proc/{pod}/root") == []
