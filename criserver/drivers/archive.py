@@ -15,11 +15,12 @@ from typing import TypeVar
 
 import msgspec
 
+from criserver.drivers.archive_file import plain
 from criserver.drivers.image_directory import read_image
 from criserver.drivers.manifests import DOCUMENT_LIMIT
 from criserver.drivers.skopeo import Skopeo
 from criserver.drivers.workspace import Workspaces
-from criserver.errors import InvalidArgument, NotFound, ResourceExhausted
+from criserver.errors import Internal, InvalidArgument, NotFound, ResourceExhausted, Unimplemented
 from criserver.kernel.offload import offload
 from criserver.ports.registry import FetchedImage
 
@@ -28,7 +29,7 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 _IMAGE_NAME = "io.containerd.image.name"
 """The whole reference, where ref.name has the tag alone: what containerd and Docker write."""
 _ENTRIES = 100_000
-"""Most entries of an archive that are looked at."""
+"""Most entries of an archive; all are looked at, since a later one of the same name would count for others."""
 
 T = TypeVar("T")
 
@@ -59,8 +60,8 @@ class ImageArchives:
         """The images of the file at the absolute `path`; what is fetched lives as long as the context."""
         if not os.path.isabs(path) or ":" in path:
             raise InvalidArgument(f"archive path {path!r} must be absolute and without a colon")
-        sources = await offload(_sources, path)
         async with self._workspaces.open() as workspace:
+            sources = await offload(_sources, path, workspace)
             yield tuple(
                 ArchivedImage(self._skopeo, source, names, os.path.join(workspace, str(number)), workspace)
                 for number, (source, names) in enumerate(sources)
@@ -79,23 +80,30 @@ class ArchivedImage:
 
     async def fetch(self) -> FetchedImage:
         """Unpack the image from the archive."""
-        await self.skopeo.copy(self.source, self.target, self.workspace)
+        try:
+            await self.skopeo.copy(self.source, self.target, self.workspace)
+        except Internal as error:
+            if "saved with digest sha256" in str(error):
+                hint = "this skopeo copies no digests but sha256 out of archives: push the image to a registry instead"
+                raise Unimplemented(f"{self.source}: {hint}") from error
+            raise
         return await offload(read_image, self.target, self.source)
 
 
-def _sources(path: str) -> list[tuple[str, tuple[str, ...]]]:
+def _sources(path: str, workspace: str) -> list[tuple[str, tuple[str, ...]]]:
     """What skopeo calls each image of the archive, and the names that the archive gives it."""
     try:
-        found = _read_indexes(path)
+        archive = plain(path, workspace)
+        found = _read_indexes(archive)
     except FileNotFoundError:
         raise NotFound(f"archive {path} does not exist") from None
     except (OSError, EOFError, tarfile.TarError) as error:
         raise InvalidArgument(f"archive {path} cannot be read: {error}") from error
     if _OCI_INDEX in found:
-        return _oci_sources(path, _decode(_OciIndex, found[_OCI_INDEX], path))
+        return _oci_sources(archive, _decode(_OciIndex, found[_OCI_INDEX], path))
     if _DOCKER_INDEX in found:
         images = _decode(tuple[_DockerImage, ...], found[_DOCKER_INDEX], path)
-        return [(f"docker-archive:{path}:@{n}", image.RepoTags or ()) for n, image in enumerate(images)]
+        return [(f"docker-archive:{archive}:@{n}", image.RepoTags or ()) for n, image in enumerate(images)]
     raise InvalidArgument(f"{path} is no image archive: it has neither {_OCI_INDEX} nor {_DOCKER_INDEX}")
 
 
@@ -113,16 +121,18 @@ def _oci_sources(path: str, index: _OciIndex) -> list[tuple[str, tuple[str, ...]
 
 def _read_indexes(path: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    with tarfile.open(path, "r:*") as archive:
+    with tarfile.open(path, "r:") as archive:
         for number, member in enumerate(archive):
             name = member.name.removeprefix("./")
             if name in (_OCI_INDEX, _DOCKER_INDEX) and member.isreg():
                 if member.size > DOCUMENT_LIMIT:
                     raise ResourceExhausted(f"{name} of archive {path} has more than {DOCUMENT_LIMIT} bytes")
+                if name in found:
+                    raise InvalidArgument(f"archive {path} is ambiguous: it has {name} twice, so it is refused")
                 file = archive.extractfile(member)
                 found[name] = file.read() if file else b""
-            if _OCI_INDEX in found or number > _ENTRIES:
-                break
+            if number > _ENTRIES:
+                raise ResourceExhausted(f"archive {path} has more than {_ENTRIES} entries")
     return found
 
 
