@@ -57,6 +57,7 @@ class NodeHandlers:
             runtime_handlers=self._handlers(),
             features=pb.RuntimeFeatures(
                 supplemental_groups_policy=True,
+                mount_options=True,
                 user_namespaces_host_network=any(not each.lacks_user_namespaces for each in self._runtime.handlers()),
             ),
         )

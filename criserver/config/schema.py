@@ -155,6 +155,9 @@ class RuntimeConfig:
             "/container.NAME for one container. Keys of each: " + _docs(BlockIoClass)
         },
     )
+    read_only: bool = _key(
+        False, "whether all containers' roots are read-only, with /run, /tmp and /var/tmp in memory"
+    )
     timezone: str = _key("", "zone of containers, as in Europe/Berlin; Local: the host's; empty: the image's")
     umask: str = _key(
         "", "umask of containers' processes, octal, as in '0022'; runc 1.1 keeps to it but in exec; empty: 0022"

@@ -37,7 +37,7 @@ def build(wish: SpecWish) -> dict[str, Any]:
     document: dict[str, Any] = {
         "ociVersion": _OCI_VERSION,
         "process": process.process(wish),
-        "root": {"path": wish.rootfs, "readonly": wish.config.security.readonly_rootfs},
+        "root": {"path": wish.rootfs, "readonly": wish.config.security.readonly_rootfs or wish.policy.readonly_rootfs},
         "mounts": mounts.mounts(wish),
         "annotations": document_annotations(wish),
         "linux": _linux(wish),

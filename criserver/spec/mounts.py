@@ -19,6 +19,7 @@ OciMount = dict[str, Any]
 
 _HARDENED = ["nosuid", "noexec", "nodev"]
 _TTY_GROUP = 5
+_SCRATCH = ("/run", "/tmp", "/var/tmp")
 
 
 def mounts(wish: SpecWish) -> list[OciMount]:
@@ -84,7 +85,10 @@ def _pod_files(wish: SpecWish) -> list[OciMount]:
 
 
 def _configured(wish: SpecWish) -> list[OciMount]:
-    return [_bind(mount.destination, mount.source, list(mount.options)) for mount in wish.policy.mounts]
+    """Of the configuration; roots that it makes read-only get places to write, with what the image has there."""
+    scratch = _SCRATCH if wish.policy.readonly_rootfs and not wish.config.security.readonly_rootfs else ()
+    fresh = [_filesystem(path, "tmpfs", [*_HARDENED, "rw", "tmpcopyup"]) for path in scratch]
+    return [*fresh, *(_bind(mount.destination, mount.source, list(mount.options)) for mount in wish.policy.mounts)]
 
 
 def _devices(wish: SpecWish) -> list[OciMount]:

@@ -85,6 +85,7 @@ class Policy:
     privileged_without_host_devices: bool = False
     device_ownership_from_security_context: bool = False
     mounts: tuple[DefaultMount, ...] = ()
+    readonly_rootfs: bool = False
     seccomp_profile: Mapping[str, Any] | None = None
     base: Mapping[str, Any] | None = None
     block_io: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

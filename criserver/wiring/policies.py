@@ -48,6 +48,7 @@ def _policy(runtime: RuntimeConfig, name: str, handler: Handler) -> Policy:
         privileged_without_host_devices=handler.privileged_without_host_devices,
         device_ownership_from_security_context=runtime.device_ownership_from_security_context,
         mounts=_mounts(runtime),
+        readonly_rootfs=runtime.read_only,
         seccomp_profile=_seccomp(handler.seccomp_profile, f"{key}.seccomp_profile"),
         block_io={name: _block_io(group, name) for name, group in runtime.block_io_classes.items()},
         base=_base(handler.base_spec, f"{key}.base_spec"),

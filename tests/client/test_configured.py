@@ -72,6 +72,14 @@ def server(
         yield running
 
 
+def test_read_only_roots(base: Path, pulling: Mapping[str, str]) -> None:
+    with serving(base / "read-only", {"image": pulling, "runtime": {"read_only": True}}) as running:
+        with running.client() as client:
+            cri.pull(client)
+            words = inside(client, "touch /x; for d in /run /tmp /var/tmp; do touch $d/x && echo wrote; done")
+    assert "Read-only" in words and words.count("wrote") == 3
+
+
 def inside(client: Client, script: str, *, handler: str = "", privileged: bool = False, **fields: object) -> str:
     """What a shell script writes in a container of its own pod."""
     pod = pod_config(f"p{next(numbers)}")

@@ -12,7 +12,7 @@ _MONITOR = "the monitor is our own"
 _SAME = (
     "default_capabilities", "default_sysctls", "default_env", "default_ulimits", "default_mounts", "timezone",
     "cdi_spec_dirs",
-    "device_ownership_from_security_context", "pids_limit",
+    "device_ownership_from_security_context", "pids_limit", "read_only",
 )  # fmt: skip
 _NOT = {
     "seccomp_profile": "say it of a handler: runtime.handlers.NAME.seccomp_profile",
@@ -26,9 +26,8 @@ _NOT = {
     "drop_infra_ctr": "there is no infra container", "infra_ctr_cpuset": "there is no infra container",
     "ctr_stop_timeout": "the grace period is the caller's",
     "enable_pod_events": "events are always told",
-    "blockio_config_file": "say its classes in runtime.blockio_classes",
+    "blockio_config_file": "say its classes in runtime.block_io_classes",
     "rdt_config_file": "make the classes with the host's own tools (resctrl)",
-    "read_only": "the pod says it (readOnlyRootFilesystem)",
 }  # fmt: skip
 
 

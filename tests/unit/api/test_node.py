@@ -109,6 +109,8 @@ async def test_a_node_without_a_network(stub: Any, node: Node) -> None:
 async def test_handlers_and_the_default_one_under_the_empty_name(stub: Any) -> None:
     handlers = (await stub.Status(pb.StatusRequest())).runtime_handlers
     found = [(each.name, each.features.recursive_read_only_mounts, each.features.user_namespaces) for each in handlers]
+    features = (await stub.Status(pb.StatusRequest())).features
+    assert features.supplemental_groups_policy and features.mount_options
     assert found == [("", True, True), ("crun", True, True), ("runc", False, False)]
 
 

@@ -8,6 +8,7 @@ import pytest
 from criserver.errors import Internal, InvalidArgument
 from criserver.model.container import Mount
 from criserver.model.security import IdMapping, NamespaceMode, NamespaceOptions, UserNamespace
+from criserver.spec.assemble import build
 from criserver.spec.mounts import mounts, volume_destinations
 from criserver.spec.wish import DefaultMount, HostFacts, Policy, ResolvedMount, SandboxFiles, SpecWish
 from tests.support import wishes
@@ -129,3 +130,10 @@ def test_mounts_of_the_configuration_give_way_to_the_request() -> None:
     assert at(wish, "/etc/localtime")["source"] == "/zone"
     assert at(wish, "/etc/localtime")["options"] == ["rbind", "rprivate", "ro"]
     assert at(wish, "/host/a")["source"] == "/mine"
+
+
+def test_roots_that_the_configuration_makes_read_only_have_places_to_write() -> None:
+    wish = wishes.plain(policy=Policy(readonly_rootfs=True))
+    assert [path for path in places(wish) if path in ("/run", "/tmp", "/var/tmp")] == ["/run", "/tmp", "/var/tmp"]
+    assert not {"/run", "/tmp", "/var/tmp"} & set(places(wishes.secured(wish, readonly_rootfs=True)))
+    assert build(wish)["root"]["readonly"] and not build(wishes.plain())["root"]["readonly"]
