@@ -61,7 +61,7 @@ class ImageService:
     ) -> None:
         """`pinned` tells, each time, the names or globs (fnmatch) of images that the kubelet must not collect."""
         self._repository = repository
-        self._registry = sources.registry
+        self._registry, self._names = sources.registry, sources.names
         self._pool = LayerPool(repository, layers, sources.counts.received)
         self._pulls = Pulls(repository, sources, self._pool, operations, admissions, clock)
         self._admissions = admissions
@@ -160,7 +160,12 @@ class ImageService:
         for image_id in (text, f"sha256:{text}"):
             if is_digest(image_id):
                 return self._repository.by_id(image_id)
-        return self._with_prefix(text) or self._repository.by_reference(str(parse_reference(text)))
+        return self._with_prefix(text) or self._named(text)
+
+    def _named(self, text: str) -> Image | None:
+        """A short name may mean several; it is the one that is here."""
+        found = (self._repository.by_reference(str(parse_reference(each))) for each in self._names.candidates(text))
+        return next(filter(None, found), None)
 
     def _with_prefix(self, text: str) -> Image | None:
         """crictl shows ids shortened and without "sha256:", and passes on what the user copied from there."""

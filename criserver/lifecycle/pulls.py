@@ -22,7 +22,7 @@ from criserver.model.reference import Reference, parse_reference
 from criserver.observe.metrics import Metrics
 from criserver.observe.metrics import Pulls as Counts
 from criserver.observe.timings import Stages
-from criserver.ports.registry import Archives, FetchedImage, Registry, Remote
+from criserver.ports.registry import Archives, FetchedImage, Names, Registry, Remote
 from criserver.state.images import ImageRepository
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Sources:
 
     registry: Registry
     archives: Archives
+    names: Names
     at_once: int = 10
     namespaced: bool = False
     counts: Counts = field(default_factory=lambda: Metrics().pulls)
@@ -78,7 +79,9 @@ class Pulls:
 
     async def pull(self, text: str, credentials: Credentials | None, namespace: str = "") -> Image:
         """The image that the reference `text` names at its registry; errors as in ports.registry.Registry.open."""
-        wish = Wish(parse_reference(text), credentials, namespace if self._sources.namespaced else "")
+        await self._sources.names.refresh()
+        reference = parse_reference(self._sources.names.one(text))
+        wish = Wish(reference, credentials, namespace if self._sources.namespaced else "")
         return await self._operations.join(("PullImage", wish), lambda: self._counted(wish))
 
     async def load(self, path: str) -> tuple[Image, ...]:

@@ -97,6 +97,14 @@ def parse_reference(text: str) -> Reference:
     return Reference(domain, path, tag if tag is not None else ("" if at else DEFAULT_TAG), digest)
 
 
+def split_short(text: str) -> tuple[str, str] | None:
+    """A reference without a registry as its path and the rest (":tag", "@digest"); None for one with a registry."""
+    name = _split_tag(text.partition("@")[0])[0]
+    if not name or _has_domain(name):
+        return None
+    return name, text[len(name) :]
+
+
 def _split_tag(text: str) -> tuple[str, str | None]:
     """A colon behind the last slash begins a tag; one before it a port."""
     colon = text.rfind(":")
@@ -104,12 +112,16 @@ def _split_tag(text: str) -> tuple[str, str | None]:
 
 
 def _split_domain(name: str) -> tuple[str, str]:
-    """The first component is a domain when it could not be a path component, or is "localhost"."""
-    first, slash, rest = name.partition("/")
-    is_domain = slash and (first == "localhost" or any(c in first for c in ".:[") or first != first.lower())
-    domain, path = (first, rest) if is_domain else (DEFAULT_DOMAIN, name)
+    first, _, rest = name.partition("/")
+    domain, path = (first, rest) if _has_domain(name) else (DEFAULT_DOMAIN, name)
     if domain == "index.docker.io":
         domain = DEFAULT_DOMAIN
     if domain == DEFAULT_DOMAIN and "/" not in path:
         path = f"library/{path}"
     return domain, path
+
+
+def _has_domain(name: str) -> bool:
+    """The first component is a domain when it could not be a path component, or is "localhost"."""
+    first, slash, _ = name.partition("/")
+    return bool(slash) and (first == "localhost" or any(c in first for c in ".:[") or first != first.lower())

@@ -96,6 +96,22 @@ class Registry(Protocol):
         ...
 
 
+class Names(Protocol):
+    """What image names without a registry mean."""
+
+    async def refresh(self) -> None:
+        """Look anew at what is configured."""
+        ...
+
+    def candidates(self, text: str) -> tuple[str, ...]:
+        """The full references that `text` may mean, one at least; those with a registry mean themselves."""
+        ...
+
+    def one(self, text: str) -> str:
+        """The full reference that `text` means; InvalidArgument when that is not certain."""
+        ...
+
+
 class Archived(Protocol):
     """One image of an archive."""
 

@@ -12,6 +12,7 @@ from criserver.drivers.admission import PolicyAdmission
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory, LayerLimits
 from criserver.drivers.registry import SkopeoRegistry
+from criserver.drivers.short_names import ShortNames
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.unpacker import Unpacker
 from criserver.drivers.workspace import Workspaces
@@ -79,6 +80,7 @@ def _sources(workspaces: Workspaces, section: ImageConfig, metrics: Metrics) -> 
     return Sources(
         SkopeoRegistry(skopeo, workspaces, section.auth_file, section.namespaced_auth_dir),
         ImageArchives(skopeo, workspaces),
+        ShortNames(section.registries_conf),
         section.max_concurrent_pulls,
         bool(section.namespaced_auth_dir),
         metrics.pulls,

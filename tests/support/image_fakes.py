@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from criserver.errors import NotFound, PermissionDenied
+from criserver.errors import InvalidArgument, NotFound, PermissionDenied
 from criserver.lifecycle.admissions import Admissions
 from criserver.model.image import Credentials, ImageDefaults, Layer
 from criserver.model.reference import Reference
@@ -181,3 +181,21 @@ class NoArchives:
         """Refuse."""
         raise NotFound(path)
         yield ()
+
+
+class FullNames:
+    """Every name means itself, but "ambiguous" means two."""
+
+    async def refresh(self) -> None:
+        """Nothing changes."""
+
+    def candidates(self, text: str) -> tuple[str, ...]:
+        """One, or two."""
+        return ("a.example/ambiguous", "b.example/ambiguous") if text == "ambiguous" else (text,)
+
+    def one(self, text: str) -> str:
+        """The one that it means."""
+        found = self.candidates(text)
+        if len(found) > 1:
+            raise InvalidArgument(f"{text} is ambiguous")
+        return found[0]

@@ -12,6 +12,7 @@ from criserver.drivers.admission import PolicyAdmission
 from criserver.drivers.archive import ImageArchives
 from criserver.drivers.layers import LayerDirectory, LayerLimits
 from criserver.drivers.registry import SkopeoRegistry
+from criserver.drivers.short_names import ShortNames
 from criserver.drivers.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.unpacker import Unpacker
 from criserver.drivers.workspace import Workspaces
@@ -81,6 +82,7 @@ async def node(
             Sources(
                 SkopeoRegistry(skopeo, workspaces, str(auth_file), str(auth_dir)),
                 ImageArchives(skopeo, workspaces),
+                ShortNames(str(registries_conf), str(root / "none.d")),
                 namespaced=bool(auth_dir),
             ),
             LayerDirectory(str(root), unpacker, limits),

@@ -24,7 +24,7 @@ from criserver.model.image import Credentials
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
 from tests.support.grpc_server import serving
-from tests.support.image_fakes import FakeLayers, FakeRegistry, NoArchives, digest, fetched, unsigned
+from tests.support.image_fakes import FakeLayers, FakeRegistry, FullNames, NoArchives, digest, fetched, unsigned
 
 APP = "a.example/app:1"
 
@@ -43,7 +43,7 @@ async def written() -> FilesystemUsage:
 async def stub(tmp_path: Path, registry: FakeRegistry) -> AsyncIterator[Any]:
     database = Database(str(tmp_path / "test.db"))
     repository = ImageRepository(database)
-    sources = Sources(registry, NoArchives())
+    sources = Sources(registry, NoArchives(), FullNames())
     images = ImageService(repository, sources, FakeLayers(), Operations(Tasks()), unsigned(database))
     handler = service(pb.DESCRIPTOR.services_by_name["ImageService"], ImageHandlers(images, written))
     async with serving(tmp_path, handler) as address, grpc.aio.insecure_channel(address) as channel:

@@ -17,7 +17,7 @@ from criserver.model.findings import Verdict
 from criserver.model.image import ImageRecord
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
-from tests.support.image_fakes import FakeLayers, FakeRegistry, NoArchives, digest, fetched, unsigned
+from tests.support.image_fakes import FakeLayers, FakeRegistry, FullNames, NoArchives, digest, fetched, unsigned
 
 APP, TOOL = "a.example/app:1", "a.example/tool:1"
 
@@ -42,7 +42,7 @@ class House:
         self.database = Database(str(path / "test.db"))
         self.registry, self.trees, self.workspaces = FakeRegistry(), FakeLayers(), FakeWorkspaces()
         self.repository = ImageRepository(self.database)
-        sources = Sources(self.registry, NoArchives())
+        sources = Sources(self.registry, NoArchives(), FullNames())
         self.service = ImageService(
             self.repository, sources, self.trees, Operations(Tasks()), unsigned(self.database)
         )

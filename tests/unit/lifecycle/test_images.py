@@ -18,7 +18,7 @@ from criserver.model.image import Credentials
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
 from criserver.state.seals import Seals
-from tests.support.image_fakes import FakeAdmission, FakeLayers, FakeRegistry, NoArchives, digest, fetched
+from tests.support.image_fakes import FakeAdmission, FakeLayers, FakeRegistry, FullNames, NoArchives, digest, fetched
 
 APP = "a.example/app:1"
 
@@ -36,7 +36,7 @@ class House:
         operations = Operations(Tasks())
         return ImageService(
             repository,
-            Sources(self.registry, NoArchives()),
+            Sources(self.registry, NoArchives(), FullNames()),
             self.trees,
             operations,
             Admissions(Seals(self.database), self.admission),
@@ -247,3 +247,12 @@ async def test_an_image_gets_no_name_that_its_signatures_do_not_allow(house: Hou
     with pytest.raises(PermissionDenied, match="is rejected"):
         await house.images.pull("b.example/app:1")
     assert house.registry.fetches == fetches
+
+
+async def test_a_short_name_means_what_is_here_and_nothing_is_guessed(house: House) -> None:
+    assert house.images.resolve("ambiguous") is None
+    with pytest.raises(InvalidArgument, match="ambiguous"):
+        await house.images.pull("ambiguous")
+    house.publish("b.example/ambiguous:latest", "1", "b")
+    pulled = await house.images.pull("b.example/ambiguous")
+    assert house.images.resolve("ambiguous") == pulled

@@ -18,7 +18,7 @@ from criserver.lifecycle.tasks import Tasks
 from criserver.ports.registry import FetchedImage
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
-from tests.support.image_fakes import FakeLayers, FakeRegistry, digest, fetched, unsigned
+from tests.support.image_fakes import FakeLayers, FakeRegistry, FullNames, digest, fetched, unsigned
 
 APP = "a.example/app:1"
 
@@ -50,7 +50,7 @@ def pulls(tmp_path: Path, registry: FakeRegistry) -> Iterator[Pulls]:
     database = Database(str(tmp_path / "test.db"))
     repository = ImageRepository(database)
     pool = LayerPool(repository, FakeLayers())
-    sources = Sources(registry, TwoArchived(), 2)
+    sources = Sources(registry, TwoArchived(), FullNames(), 2)
     yield Pulls(repository, sources, pool, Operations(Tasks()), unsigned(database), lambda: 7)
     database.close()
 

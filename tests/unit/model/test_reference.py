@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criserver.errors import InvalidArgument
-from criserver.model.reference import Reference, is_digest, parse_digest, parse_reference
+from criserver.model.reference import Reference, is_digest, parse_digest, parse_reference, split_short
 
 HEX = "0123456789abcdef" * 4
 SHA256 = f"sha256:{HEX}"
@@ -104,3 +104,20 @@ def test_any_text_is_refused_or_settles_at_once(text: str) -> None:
         return
     assert str(parse_reference(str(reference))) == str(reference)
     assert ".." not in reference.path.split("/")
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("a", ("a", "")),
+        ("a/b:1", ("a/b", ":1")),
+        ("a:1@sha256:x", ("a", ":1@sha256:x")),
+        ("a@sha256:x", ("a", "@sha256:x")),
+        ("a.b/c", None),
+        ("localhost/a", None),
+        ("r:5000/a:1", None),
+        ("", None),
+    ],
+)
+def test_short_names_have_no_registry(text: str, short: tuple[str, str] | None) -> None:
+    assert split_short(text) == short
