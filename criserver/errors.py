@@ -60,6 +60,10 @@ class FailedPrecondition(CriError):
     code = Code.FAILED_PRECONDITION
 
 
+class Ended(FailedPrecondition):
+    """The container has ended, perhaps while the call was on its way: whoever probes containers meets this all day."""
+
+
 class DeadlineExceeded(CriError):
     """A time limit of ours or the caller's ran out; the message says at which stage."""
 

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from criserver.api.status import status
-from criserver.errors import CriError
+from criserver.errors import CriError, Ended
 from criserver.observe.context import log_context
 from criserver.observe.metrics import Metrics
 from criserver.observe.trace import parent_of, traceparent
@@ -121,7 +121,8 @@ async def _fail(error: BaseException, context: Any, call: _Counted) -> NoReturn:
     code, message = status(error)
     call.code = code.name
     known = isinstance(error, CriError | asyncio.CancelledError)
-    level = logging.ERROR if not known else logging.DEBUG if code in QUIET else logging.WARNING
+    quiet = code in QUIET or isinstance(error, Ended)
+    level = logging.ERROR if not known else logging.DEBUG if quiet else logging.WARNING
     fields = {"code": code.name, "took": call.took}
     log.log(level, "failed: %s", message, extra=fields, exc_info=None if known else error)
     if isinstance(error, asyncio.CancelledError):

@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import replace
 
-from criserver.errors import FailedPrecondition, InvalidArgument
+from criserver.errors import Ended, FailedPrecondition, InvalidArgument, RuntimeFailed
 from criserver.lifecycle.powers import Powers
 from criserver.model.container import ContainerState
 from criserver.ports.monitor import ExecResult
@@ -35,13 +35,19 @@ class ExecService:
             raise InvalidArgument("cmd: empty; name a program to run")
         row = self._containers.get(container_id)
         if row.state is not ContainerState.RUNNING:
-            raise FailedPrecondition(f"container {row.id} is {row.state}: only in a running one can a command run")
+            kind = Ended if row.state is ContainerState.EXITED else FailedPrecondition
+            raise kind(f"container {row.id} is {row.state}: only in a running one can a command run")
         spec = await self._powers.bundles.read(row.id)
         process = exec_process(spec["process"], command, tty=False)
         handler = self._powers.runtime.handler(row.runtime_handler)
-        result = await self._powers.monitors.exec_sync(
-            row.id, handler.command, json.dumps(process), timeout=timeout, limit=OUTPUT_LIMIT
-        )
+        try:
+            result = await self._powers.monitors.exec_sync(
+                row.id, handler.command, json.dumps(process), timeout=timeout, limit=OUTPUT_LIMIT
+            )
+        except RuntimeFailed as error:
+            if (await self._powers.monitors.observe(row.id)).pid:
+                raise
+            raise Ended(f"container {row.id} has ended meanwhile: {error}") from error
         result = fitted(result, OUTPUT_LIMIT - len(_CUT))
         if not result.truncated:
             return result

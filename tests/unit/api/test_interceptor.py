@@ -16,7 +16,7 @@ from criserver.api.interceptor import QUIET
 from criserver.api.pb import api_pb2 as pb
 from criserver.api.pb.api_pb2_grpc import RuntimeServiceStub
 from criserver.api.service import service
-from criserver.errors import Internal, InvalidArgument, NotFound, Unavailable
+from criserver.errors import Ended, Internal, InvalidArgument, NotFound, Unavailable
 from criserver.observe.context import current
 from criserver.observe.metrics import Metrics
 from tests.support.grpc_server import serving
@@ -86,6 +86,7 @@ async def test_what_goes_well_goes_through(stub: Any, handlers: Handlers) -> Non
     [
         (InvalidArgument("field: no"), grpc.StatusCode.INVALID_ARGUMENT, logging.WARNING),
         (NotFound("no such thing"), grpc.StatusCode.NOT_FOUND, logging.DEBUG),
+        (Ended("the container has ended"), grpc.StatusCode.FAILED_PRECONDITION, logging.DEBUG),
         (Unavailable("later"), grpc.StatusCode.UNAVAILABLE, logging.WARNING),
     ],
 )
@@ -98,7 +99,7 @@ async def test_our_errors_are_a_status_and_a_line(
         assert await failure(drained(stub.GetContainerEvents(pb.GetEventsRequest()))) == (code, str(error))
     lines = [record for record in caplog.records if record.name == "criserver.rpc"]
     assert [(line.levelno, line.message, line.exc_info) for line in lines] == [(level, f"failed: {error}", None)] * 2
-    assert (code in QUIET) == (level == logging.DEBUG)
+    assert (code in QUIET or isinstance(error, Ended)) == (level == logging.DEBUG)
 
 
 async def test_an_error_of_nobodys_is_internal_and_logged_with_its_traceback(

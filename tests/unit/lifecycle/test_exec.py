@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from criserver.errors import FailedPrecondition, InvalidArgument, NotFound
+from criserver.errors import Ended, FailedPrecondition, InvalidArgument, NotFound, RuntimeFailed
 from criserver.lifecycle.exec import OUTPUT_LIMIT, ExecService, fitted
-from criserver.ports.monitor import ExecResult
+from criserver.ports.monitor import ExecResult, Observed
 from tests.support.fakes import FakeMonitors
 from tests.support.world import House, container, pod
 
@@ -60,7 +60,22 @@ async def test_nothing_runs_in_what_has_ended(house: House, execs: ExecService) 
     await house.lives.start(container_id)
     house.world.exit(container_id, 0)
     assert await house.exits.wait(container_id, 30)
-    with pytest.raises(FailedPrecondition, match="EXITED"):
+    with pytest.raises(Ended, match="EXITED"):
+        await execs.exec_sync(container_id, ("true",), 0)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_container_that_ends_meanwhile_is_told_from_a_runtime_that_fails(
+    house: House, execs: ExecService, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    _, container_id = await house.running()
+    house.world.observed[container_id] = Observed(pid=0 if ended else 7)
+
+    async def exec_sync(*_: Any, **__: Any) -> ExecResult:
+        raise RuntimeFailed("runc exec: no such thing")
+
+    monkeypatch.setattr(FakeMonitors, "exec_sync", exec_sync)
+    with pytest.raises(Ended if ended else RuntimeFailed, match="runc exec: no such thing"):
         await execs.exec_sync(container_id, ("true",), 0)
 
 
