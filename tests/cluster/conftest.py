@@ -77,8 +77,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def cluster(images: list[Path]) -> Iterator[Cluster]:
-    """A node with criserver and the kubelet's defaults."""
-    with running(images) as made:
+    """A node with criserver and the kubelet's defaults; beside the host's runc a current one, where one is built."""
+    current = {"path": programs.path("runc"), "type": "runc"}
+    with running(images, server={"runtime": {"handlers": {"runc-current": current}}}) as made:
         yield made
 
 
