@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from criserver.drivers import cgroup_names
 from criserver.drivers.stats import cgroup, disk, network, tasks
+from criserver.drivers.stats.open_files import OpenFiles
 from criserver.errors import CriError
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.namespaces import inside_each
@@ -19,10 +20,12 @@ from criserver.model.stats import CgroupUsage, DiskUsage, NetworkUsage, TaskUsag
 T = TypeVar("T")
 Plan = Sequence[tuple[Hierarchy, Sequence[str]]]
 
-_READ_LIMIT = 64 << 10  # bytes of a file: the longest, memory.stat and io.stat, stay far below it
+_TABLE_LIMIT = 1 << 20  # bytes of /proc/net/dev: some hundred for each interface
 
 # One walk at a time: a tree of a million files must not keep everybody else's threads.
 _walks = Pool("disk usage", 1)
+# The one thread that has the files of cgroups open.
+_readers = Pool("cgroup usage", 1)
 
 
 class KernelStats:
@@ -38,12 +41,19 @@ class KernelStats:
             ]
             for detailed in (False, True)
         )
+        self._files = OpenFiles()
         self._processes = next((each for each in hierarchies if "pids" in each.controllers), None)
 
     async def cgroups(self, names: Collection[str], *, detailed: bool) -> Mapping[str, CgroupUsage]:
         """Usage by cgroup, in one thread for all."""
-        reading = self._detailed if detailed else self._basic
-        return await offload(_each, names, lambda name: _cgroup(reading, cgroup_names.directory(name)))
+        reading, files = self._detailed if detailed else self._basic, self._files
+
+        def read() -> Mapping[str, CgroupUsage]:
+            found = _each(names, lambda name: _cgroup(reading, files, cgroup_names.directory(name)))
+            files.tidy()
+            return found
+
+        return await _readers(read)
 
     async def networks(self, namespaces: Collection[str]) -> Mapping[str, NetworkUsage]:
         """Traffic by namespace; a throw-away thread goes through all of them."""
@@ -73,36 +83,19 @@ def _each(names: Collection[str], read: Callable[[str], T | None]) -> dict[str, 
     return found
 
 
-def _cgroup(reading: Plan, name: str) -> CgroupUsage | None:
-    files: dict[str, str] = {}
+def _cgroup(reading: Plan, files: OpenFiles, name: str) -> CgroupUsage | None:
+    found: dict[str, str] = {}
     for hierarchy, wanted in reading:
-        if not wanted:
-            continue
-        try:
-            directory = os.open(hierarchy.directory(name), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            files |= {file: text for file in wanted if (text := _read(directory, file))}
-        finally:
-            os.close(directory)
-    return cgroup.usage(files, time.time_ns(), disk.device_name) if files else None
-
-
-def _read(directory: int, name: str) -> str:
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    except OSError:
-        return ""
-    try:
-        return os.read(fd, _READ_LIMIT).decode("ascii", "replace")
-    except OSError:
-        return ""  # ENODEV once the cgroup is gone, EOPNOTSUPP where PSI is switched off
-    finally:
-        os.close(fd)
+        directory = hierarchy.directory(name) if wanted else ""
+        found |= {file: text for file in wanted if (text := files.read(f"{directory}/{file}"))}
+    return cgroup.usage(found, time.time_ns(), disk.device_name) if found else None
 
 
 def _interfaces() -> NetworkUsage:
     """Of the network namespace that this thread is in."""
-    with open("/proc/thread-self/net/dev", encoding="utf-8", errors="replace") as file:
-        return NetworkUsage(time.time_ns(), network.interfaces(file.read()))
+    fd = os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        table = os.read(fd, _TABLE_LIMIT).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+    return NetworkUsage(time.time_ns(), network.interfaces(table))

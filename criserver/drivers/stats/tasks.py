@@ -17,6 +17,8 @@ def look(hierarchy: Hierarchy, cgroup: str, taken_at: int, *, detailed: bool) ->
     """The processes in the cgroup and below; None when it is not there. Blocks."""
     if not cgroupfs.exists(hierarchy, cgroup):
         return None
+    if not detailed and (threads := _read(f"{hierarchy.directory(cgroup)}/pids.current").strip()) in ("0", "1"):
+        return TaskUsage(taken_at, int(threads))  # v1 makes a list of a cgroup's processes whenever it is asked
     pids = sorted(cgroupfs.processes(hierarchy, cgroup) - {0})
     if not detailed:
         return TaskUsage(taken_at, len(pids))

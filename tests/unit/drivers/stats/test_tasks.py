@@ -37,3 +37,12 @@ def test_processes_that_have_ended_have_no_descriptors(tmp_path: Path) -> None:
 
 def test_no_cgroup_is_none(tmp_path: Path) -> None:
     assert tasks.look(tree(tmp_path, []), "/other", 3, detailed=True) is None
+
+
+def test_of_one_thread_no_list_of_processes_is_made(tmp_path: Path) -> None:
+    hierarchy = tree(tmp_path, [os.getpid()])
+    (tmp_path / "pod" / "pids.current").write_text("1\n")
+    (tmp_path / "pod" / "inner" / "cgroup.procs").unlink()
+    found = tasks.look(hierarchy, "/pod", 3, detailed=False)
+    assert found is not None
+    assert found.processes == 1
