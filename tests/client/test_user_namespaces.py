@@ -19,9 +19,10 @@ import pytest
 
 from criserver.api.pb import api_pb2 as pb
 from tests.client.conftest import assert_clean, serving
+from tests.client.test_streaming import Terminal, fetch, forwarded
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
-from tests.support.crictl import TOOLS
+from tests.support.crictl import TOOLS, Crictl
 from tests.support.critest import private
 from tests.support.images import busybox_tree, image
 from tests.support.registry import Registry
@@ -276,6 +277,21 @@ def test_the_network_is_reached(run: Callable[..., Pod]) -> None:
     while "page" not in other.exec(asking, f"wget -q -O - http://{status.network.ip}/ || true"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_streams_of_a_client(run: Callable[..., Pod], crictl: Crictl) -> None:
+    pod = run()
+    container_id = pod.start("sh", "-c", "echo page >/index.html; exec httpd -f -p 8080 -h /")
+    assert crictl("exec", container_id, "id", "-u").strip() == "0"
+    terminal = Terminal(crictl, "exec", "--interactive", "--tty", container_id, "sh")
+    try:
+        terminal.wait_for("# ")
+        terminal.type("stat -c %u:%F $(tty) && echo do''ne\n")
+        terminal.wait_for(r"\n0:character special file\r\ndone")
+    finally:
+        terminal.close()
+    with forwarded(crictl, pod.id, 8080, "websocket") as port:
+        assert fetch(port, "/index.html")[0] == len("page\n")
 
 
 def test_shared_pid_namespace(run: Callable[..., Pod], tmp_path: Path) -> None:
