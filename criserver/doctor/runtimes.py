@@ -13,7 +13,7 @@ from criserver.errors import CriError
 from criserver.kernel import process
 
 OLDEST: Mapping[str, tuple[int, ...]] = {"runc": (1, 1), "crun": (1, 0)}
-IDMAPPED: Mapping[str, tuple[int, ...]] = {"runc": (1, 2), "crun": (1, 4)}
+IDMAPPED: Mapping[str, tuple[int, ...]] = {"runc": (1, 2), "crun": (1, 8, 1)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ def of_pod(row: Sandbox) -> Claim:
         must |= {Kind.NET, Kind.ATTACHMENT}
     if row.config.security.namespace_options.ipc is not NamespaceMode.NODE:
         must |= {Kind.IPC, Kind.SHM}
+    if row.config.security.namespace_options.own_userns:
+        must.add(Kind.USER)
     if row.pid_init:
         must |= {Kind.PID, Kind.POD_INIT}
     return Claim(frozenset(must), frozenset(must | {Kind.ADDRESS}))

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     IPC = "ipc namespace"
     UTS = "uts namespace"
     PID = "pid namespace"
+    USER = "user namespace"
     SHM = "/dev/shm mount"
     POD_FILES = "pod files"
     POD_INIT = "pod init"
@@ -30,7 +31,7 @@ class Kind(StrEnum):
     MOUNT = "mount"
 
 
-NAMESPACES = {"net": Kind.NET, "ipc": Kind.IPC, "uts": Kind.UTS, "pid": Kind.PID}
+NAMESPACES = {"net": Kind.NET, "ipc": Kind.IPC, "uts": Kind.UTS, "pid": Kind.PID, "user": Kind.USER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ async def build_powers(
 ) -> Powers:
     """One driver per port; CriError says what this host lacks."""
     lacks_idmap = await idmap_probe.lacks(config.store, config.state, monitors.zygote)
+    if lacks_idmap:
+        log.info("no pod can have a user namespace of its own here: %s", lacks_idmap)
     handlers = {
         name: HandlerConfig(each.type, each.path or name, each.root) for name, each in config.runtime.handlers.items()
     }

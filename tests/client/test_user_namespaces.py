@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from tests.support.crictl import TOOLS, Crictl
 from tests.support.critest import private
 from tests.support.images import busybox_tree, image
 from tests.support.registry import Registry
-from tests.support.server import Client, Server
+from tests.support.server import PROJECT, Client, Server
 
 POD, CONTAINER, NODE = pb.NamespaceMode.POD, pb.NamespaceMode.CONTAINER, pb.NamespaceMode.NODE
 HOST_ID = 100000
@@ -403,6 +404,15 @@ def test_devices(run: Callable[..., Pod]) -> None:
         pytest.skip("this machine has no /dev/fuse")
     container_id = pod.start(devices=[device])
     assert pod.exec(container_id, "stat -c %F /dev/mine; echo x >/dev/null") == "character special file"
+
+
+def test_a_repair_finds_all_in_order_and_takes_nothing_away(run: Callable[..., Pod], server: Server) -> None:
+    pod = run(pid=POD)
+    container_id = pod.start(mounts=[pb.Mount(container_path="/volume", image=pb.ImageSpec(image=cri.BUSYBOX))])
+    argv = [sys.executable, "-m", "criserver", "check", "--repair", "--listen", server.socket]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "everything is in order\n"), done.stderr
+    assert pod.exec(pod.start(), "cat /proc/self/uid_map") == pod.exec(container_id, "cat /proc/self/uid_map")
 
 
 def test_pods_live_through_a_restart(run: Callable[..., Pod], server: Server) -> None:

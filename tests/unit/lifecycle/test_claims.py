@@ -12,7 +12,7 @@ from criserver.model.container import Container, ContainerState
 from criserver.model.findings import Kind, Thing
 from criserver.model.sandbox import Sandbox, SandboxConfig, SandboxState
 from criserver.model.security import NamespaceMode, NamespaceOptions, SandboxSecurity
-from tests.support.world import container, pod
+from tests.support.world import container, mapped_pod, pod
 
 
 def sandbox(state: SandboxState, config: SandboxConfig, pid_init: int = 0) -> Sandbox:
@@ -40,6 +40,7 @@ def test_ready_pods_by_their_namespaces() -> None:
     assert claims.of_pod(sandbox(ready, pod())) == Claim(frozenset(own), frozenset(own | {Kind.ADDRESS}))
     assert claims.of_pod(sandbox(ready, pod(), 7)).must == own | {Kind.PID, Kind.POD_INIT}
     assert claims.of_pod(sandbox(ready, on_host())).must == usual
+    assert claims.of_pod(sandbox(ready, mapped_pod())).must == own | {Kind.USER}
 
 
 def test_a_stopped_pod_keeps_its_files() -> None:
