@@ -121,7 +121,7 @@ class SystemdDriver(CgroupfsDriver):
     async def limit(self, path: str, limits: Mapping[str, Any]) -> None:
         """Set limits (OCI linux.resources), all or none; FailedPrecondition has the kernel's words."""
         cgroup = self._resolve(path)
-        if not await self.missing(path):
+        if cgroup.endswith(".slice") and not await self.missing(path):  # scopes have what their runtime has given
             await offload(self._give_controllers, cgroup)
         await super().limit(path, limits)
         if properties := cgroup_limits.properties(limits, v2=self._v2):

@@ -25,11 +25,11 @@ from criserver.lifecycle.deliveries import Deliveries
 from criserver.lifecycle.exits import Exits
 from criserver.lifecycle.forward import REMOVE_CONTAINER, go
 from criserver.lifecycle.image_volumes import admit_volumes, mount_volumes, shown_digests, volume_images
+from criserver.lifecycle.kept_limits import keep_limits
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
 from criserver.lifecycle.stops import Stops
-from criserver.lifecycle.swap import keep_swap
 from criserver.lifecycle.traces import Traces
 from criserver.lifecycle.undo import UndoStack
 from criserver.model.container import Container, ContainerConfig, ContainerState
@@ -219,7 +219,7 @@ class ContainerLifecycle:
         )
         with stages.stage("runtime create"):
             pid = await undo.step(MONITOR, lambda: powers.monitors.create(request), row.runtime_handler)
-            await keep_swap(powers.cgroups, row.cgroups_path, built.spec["linux"].get("resources", {}))
+            await keep_limits(powers.cgroups, row.cgroups_path, built.spec["linux"].get("resources", {}))
         with stages.stage("commit"):
             asked("database", "one commit: the row is CREATED, and the journal has nothing left to undo")
             await self._containers.update(row.id, settle=True, state=ContainerState.CREATED, pid=pid, user=built.user)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from criserver.errors import FailedPrecondition
+from criserver.lifecycle.kept_limits import keep_limits
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
-from criserver.lifecycle.swap import keep_swap
 from criserver.model.container import Container, ContainerState
 from criserver.model.resources import LinuxResources
 from criserver.model.sandbox import SandboxState
@@ -119,7 +119,7 @@ class ResourceUpdates:
             limits = {**limits, "cpu": {key: value for key, value in cpu.items() if key != "quota"}}
             await self._powers.cgroups.limit(row.cgroups_path, {"cpu": {"quota": -1}})
         await runtime.update(row.runtime_handler, row.id, limits)
-        await keep_swap(self._powers.cgroups, row.cgroups_path, limits)
+        await keep_limits(self._powers.cgroups, row.cgroups_path, limits)
 
     def _document(self, wanted: LinuxResources, field: str, policy: Policy = NO_POLICY) -> Mapping[str, Any]:
         document = resources(wanted, self._facts(), policy, field, update=True)

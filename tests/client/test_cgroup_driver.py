@@ -155,7 +155,7 @@ def test_a_reload_of_systemd_changes_nothing(client: Client, pod: str) -> None:
 
     def seen() -> list[str]:
         told = [Path(f"/sys/fs/cgroup{path}/{name}").read_text() for name in files]
-        devices = "echo >/dev/null && : <>/dev/other && echo given; mknod /k c 1 11 && : </k; rm -f /k"
+        devices = "echo >/dev/null && : <>/dev/other && echo given; mknod /k c 1 11 && cat /k; rm -f /k"
         return [*told, run(client, container_id, "sh", "-c", devices)[1]]
 
     before = seen()

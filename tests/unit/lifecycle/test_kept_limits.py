@@ -1,4 +1,4 @@
-"""Who is told of a swap limit."""
+"""Who is told of a container's limits."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ from typing import Any
 
 import pytest
 
-from criserver.lifecycle.swap import keep_swap
+from criserver.lifecycle.kept_limits import keep_limits
 from tests.support.fakes import FakeCgroups, World
 
-BOTH = {"limit": 100, "swap": 100, "reservation": 5}
+MEMORY = {"limit": 100, "swap": 100}
+QUOTA = {"quota": 5000, "period": 10000}
+ALL = {"memory": {**MEMORY, "reservation": 5}, "cpu": {"shares": 9, **QUOTA}, "pids": {"limit": 3}}
 
 
 @pytest.mark.parametrize(
-    ("driver", "memory", "told"),
+    ("driver", "limits", "told"),
     [
-        ("systemd", BOTH, {"memory": {"limit": 100, "swap": 100}}),
-        ("systemd", {"limit": 100}, None),
+        ("systemd", ALL, {"memory": MEMORY, "cpu": QUOTA}),
+        ("systemd", {"cpu": {"shares": 9}}, None),
         ("systemd", {}, None),
-        ("cgroupfs", BOTH, None),
+        ("cgroupfs", ALL, None),
     ],
 )
-async def test_systemd_alone_is_told(driver: str, memory: dict[str, Any], told: Any) -> None:
+async def test_systemd_alone_is_told(driver: str, limits: dict[str, Any], told: Any) -> None:
     world = World()
     cgroups = FakeCgroups(world)
     cgroups.driver = driver
-    await keep_swap(cgroups, "/c", {"memory": memory})
+    await keep_limits(cgroups, "/c", limits)
     assert world.limits.get("/c") == told
