@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -100,6 +101,14 @@ def test_two_servers_of_one_process_share_nothing() -> None:
     first, second = Metrics(), Metrics()
     first.events.dropped()
     assert scraped(second)["criserver_events_dropped_total",] == 0
+
+
+def test_the_docs_have_every_metric_and_no_other() -> None:
+    table = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    documented = {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
+    families = text_string_to_metric_families(Metrics().text().decode())
+    there = {each.name + ("_total" if each.type == "counter" else "") for each in families}
+    assert documented == {name for name in there if name.startswith("criserver")}
 
 
 def test_counting_a_call_costs_next_to_nothing() -> None:
