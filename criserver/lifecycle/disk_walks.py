@@ -16,6 +16,7 @@ from criserver.model.stats import DiskUsage
 
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 0.5  # how long an answer waits for the walks that it has begun
+YOUNG_SECONDS = 15.0  # a usage that no answer waits for a newer one of: the kubelet asks every ten seconds
 REST = 20  # a walk's pause, in multiples of its length
 
 
@@ -23,6 +24,7 @@ REST = 20  # a walk's pause, in multiples of its length
 class _Layer:
     usage: DiskUsage | None = None
     due: float = 0.0
+    walked: float = float("-inf")
     walk: asyncio.Task[None] | None = None
 
 
@@ -37,9 +39,10 @@ class DiskWalks:
     async def get(self, container_ids: Collection[str]) -> Mapping[str, DiskUsage]:
         """Usage by container id; a container whose first walk is not over yet is missing."""
         now = asyncio.get_running_loop().time()
-        walks = [walk for key in container_ids if (walk := self._walk(key, now)) is not None]
-        if walks:
-            await asyncio.wait(walks, timeout=PATIENCE_SECONDS)
+        walks = {key: walk for key in container_ids if (walk := self._walk(key, now)) is not None}
+        awaited = [walk for key, walk in walks.items() if now - self._layers[key].walked > YOUNG_SECONDS]
+        if awaited:
+            await asyncio.wait(awaited, timeout=PATIENCE_SECONDS)
         known = {key: layer.usage for key in container_ids if (layer := self._layers.get(key))}
         return {key: usage for key, usage in known.items() if usage is not None}
 
@@ -62,5 +65,6 @@ class DiskWalks:
         finally:
             ended = clock()
             layer.walk, layer.due = None, ended + max(self._period, REST * (ended - began))
+            layer.walked = began
         if layer.usage is not None and not layer.usage.complete:
             log.warning("container %s has too large or too deep a tree: its disk usage is more than is told", key)

@@ -45,9 +45,27 @@ async def test_a_long_walk_keeps_nobody_waiting_and_is_not_begun_twice(monkeypat
     await asyncio.sleep(0.01)
     layers.may_end.clear()
     assert await walks.get(["a"]) == before
+    await asyncio.sleep(0)
     assert await walks.get(["a"]) == before
+    await asyncio.sleep(0)
     assert layers.walked == ["a", "a"]
     layers.may_end.set()
+
+
+async def test_an_answer_that_has_a_young_usage_waits_for_no_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = Layers()
+    walks = DiskWalks(0, layers, Tasks())
+    before = await walks.get(["a"])
+    await asyncio.sleep(0.01)
+    layers.may_end.clear()
+    async with asyncio.timeout(0.2):
+        assert await walks.get(["a"]) == before
+    await asyncio.sleep(0)
+    assert layers.walked == ["a", "a"], "it has begun one for those who come later"
+    monkeypatch.setattr(disk_walks, "YOUNG_SECONDS", 0.0)
+    asyncio.get_running_loop().call_later(0.05, layers.may_end.set)
+    assert await walks.get(["a"]) != before
+    await asyncio.sleep(0)
 
 
 async def test_a_long_walk_earns_a_long_rest(monkeypatch: pytest.MonkeyPatch) -> None:
