@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from criserver.errors import ResourceExhausted
 from criserver.kernel.offload import offload
 from criserver.kernel.trees import remove_tree
 
@@ -27,13 +29,17 @@ class Workspaces:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
-        """A fresh directory, as long as the context lasts."""
+        """A fresh directory, as long as the context lasts. A full disk becomes ResourceExhausted on its way out."""
         name = f"{_PREFIX}{secrets.token_hex(8)}"
         path = f"{self._parent}/{name}"
         self._open.add(name)
         try:
             await offload(os.mkdir, path, 0o700)
             yield path
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise ResourceExhausted(f"no space left in {self._parent} for a pull: {error}") from error
+            raise
         finally:
             await offload(remove_tree, path)
             self._open.discard(name)

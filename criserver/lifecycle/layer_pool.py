@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from criserver.errors import Internal
+from criserver.errors import CriError, Internal
 from criserver.lifecycle.tasks import all_together
 from criserver.model.image import Layer
 from criserver.ports.layers import Layers
@@ -119,14 +119,21 @@ class LayerPool:
                 try:
                     await self._rows.ready(await self._trees.unpack(number, blob, coming.moved))
                 except BaseException:
-                    await self._rows.forget([number])
-                    await self._drop([number])
+                    await self._give_up(number)
                     raise
         except OSError as error:
             raise Internal(f"cannot unpack layer {blob.digest} below {self._trees.root}: {error}") from error
         finally:
             del self._coming[blob.diff_id]
             coming.ended.set_result(None)
+
+    async def _give_up(self, number: int) -> None:
+        """Take back a layer that is not ready: the tree first, since a full disk may not even let go of a row."""
+        await self._drop([number])
+        try:
+            await self._rows.forget([number])
+        except CriError as error:
+            log.warning("the row of a layer that did not come stays until the next start: %s", error)
 
     async def _drop(self, numbers: Iterable[int]) -> None:
         try:

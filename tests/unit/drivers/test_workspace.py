@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from criserver.drivers.workspace import Workspaces
+from criserver.errors import ResourceExhausted
 
 
 def state(path: str) -> tuple[bool, int]:
@@ -50,3 +52,14 @@ async def test_what_nobody_has_open_is_left_over(tmp_path: Path) -> None:
         await workspaces.discard(frozenset({"pull-old"}))
         assert await workspaces.left_over() == frozenset()
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+async def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
+    workspaces = Workspaces(str(tmp_path))
+    with pytest.raises(ResourceExhausted, match="no space left in .*/tmp for a pull"):
+        async with workspaces.open():
+            raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError):
+        async with workspaces.open():
+            raise PermissionError(errno.EACCES, "Permission denied")
+    assert os.listdir(tmp_path / "tmp") == []

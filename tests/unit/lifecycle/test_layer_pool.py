@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from criserver.errors import DataLoss, Internal
+from criserver.errors import DataLoss, Internal, ResourceExhausted
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.model.image import ImageRecord
 from criserver.state.db import Database
@@ -160,3 +160,17 @@ async def test_a_failure_ends_the_layers_beside_it(house: House) -> None:
     with pytest.raises(DataLoss):
         await asyncio.wait_for(house.bring("1", "b", "c"), 5)
     assert (house.trees.trees, house.pool.position(fetched("1", "b").layers[0])) == ({}, 0)
+
+
+async def test_a_disk_too_full_for_the_database_leaves_no_tree(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: object) -> None:
+        raise ResourceExhausted("no space left for the state database")
+
+    monkeypatch.setattr(house.images.layers, "ready", full)
+    monkeypatch.setattr(house.images.layers, "forget", full)
+    with pytest.raises(ResourceExhausted, match="no space left"):
+        await house.bring("1", "b")
+    assert house.trees.trees == {}
+    monkeypatch.undo()
+    await house.bring("1", "b")
+    assert list(house.trees.trees.values()) == [digest("b")]
