@@ -51,6 +51,8 @@ def _is_endpoint(text: str) -> bool:
 def _pulls(image: ImageConfig) -> Iterator[tuple[str, str]]:
     if image.max_concurrent_pulls < 1:
         yield "image.max_concurrent_pulls", f"must be 1 at least, not {image.max_concurrent_pulls}"
+    if image.pull_memory_limit and image.pull_memory_limit < 64 << 20:
+        yield "image.pull_memory_limit", f"must be 0, or 64 MiB (67108864) at least, not {image.pull_memory_limit}"
     if not 1 <= image.pull_progress_timeout <= 86400:
         yield "image.pull_progress_timeout", f"must be from 1 to 86400 s, not {image.pull_progress_timeout}"
 

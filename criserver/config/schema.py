@@ -203,6 +203,7 @@ class ImageConfig:
         "without tag and digest, instead of auth_file (as the credential provider of CRI-O writes them); empty: none",
     )
     max_concurrent_pulls: int = _key(10, "pulls at a time; more of them wait")
+    pull_memory_limit: int = _key(0, "bytes of memory for all that pulls run, in a cgroup of their own; 0: any")
     pull_progress_timeout: float = _key(60.0, "seconds without a byte after which a pull is given up")
     pinned: tuple[str, ...] = _key((), "references or globs whose images the kubelet must not remove", live=True)
 

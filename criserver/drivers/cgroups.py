@@ -45,9 +45,9 @@ class CgroupfsDriver:
         """The leaf cgroup of the pod init under that parent."""
         return f"{cgroup_names.directory(cgroup_parent)}/{PREFIX}-init-{sandbox_id}"
 
-    def monitors_path(self, name: str) -> str:
-        """The leaf cgroup of a server's monitors, apart from the server and from every pod; `name` is the server's."""
-        return f"/{PREFIX}-monitors-{name}"
+    def server_path(self, what: str, name: str) -> str:
+        """The leaf cgroup of the "monitors" or "pulls" of the server `name`, apart from it and from every pod."""
+        return f"/{PREFIX}-{what}-{name}"
 
     async def missing(self, path: str) -> bool:
         """Whether the cgroup is in no hierarchy: who then makes it, removes it."""

@@ -52,9 +52,11 @@ class _Answer:
 class ImageProxy:
     """A running proxy. Errors are what `explain` makes of skopeo's words about `source`."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], source: str) -> None:
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], source: str, procs: Sequence[str] = ()
+    ) -> None:
         """Start it: `argv` is skopeo with all options but --sockfd, `source` what it will open ("docker://name:tag")."""
-        self._companion = Companion(lambda fd: (*argv, "--sockfd", str(fd)), limit=PACKET, env=env)
+        self._companion = Companion(lambda fd: (*argv, "--sockfd", str(fd)), limit=PACKET, env=env, procs=procs)
         self._source = source
         self._image: Any = None
         self._turn = asyncio.Lock()

@@ -25,12 +25,16 @@ RESOLVE_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class SkopeoSettings:
-    """Configuration `image.*`: empty paths mean skopeo's own defaults. `seconds` bounds one copy."""
+    """Configuration `image.*`: empty paths mean skopeo's own defaults. `seconds` bounds one copy.
+
+    `procs` are the cgroup.procs of the cgroups that it runs in.
+    """
 
     skopeo: str = "skopeo"
     registries_conf: str = ""
     policy: str = ""
     seconds: float = 3600.0
+    procs: tuple[str, ...] = ()
 
 
 class Skopeo:
@@ -50,7 +54,7 @@ class Skopeo:
     def proxy(self, source: str, workspace: str, authfile: str) -> ImageProxy:
         """A process that fetches blobs of `source` one by one; policy.json is not asked."""
         argv = self._command(workspace, ("experimental-image-proxy", "--authfile", authfile))
-        return ImageProxy(argv, _environment(workspace), source)
+        return ImageProxy(argv, _environment(workspace), source, self._settings.procs)
 
     def accepts_anything(self) -> bool:
         """Whether policy.json refuses nothing, so that nobody needs to ask. Blocks."""
@@ -75,7 +79,9 @@ class Skopeo:
 
     async def _run(self, arguments: Sequence[str], workspace: str, seconds: float, source: str) -> bytes:
         argv = self._command(workspace, arguments)
-        done = await run(argv, env=_environment(workspace), timeout=seconds, limit=DOCUMENT_LIMIT)
+        done = await run(
+            argv, env=_environment(workspace), timeout=seconds, limit=DOCUMENT_LIMIT, procs=self._settings.procs
+        )
         if done.returncode != 0:
             raise explain(source, done.stderr.decode("utf-8", "replace"), done.returncode)
         if done.truncated:

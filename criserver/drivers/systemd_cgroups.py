@@ -87,9 +87,9 @@ class SystemdDriver(CgroupfsDriver):
         """The scope of the pod init in that slice."""
         return f"{cgroup_names.unit_name(cgroup_parent)}:{PREFIX}:init-{sandbox_id}"
 
-    def monitors_path(self, name: str) -> str:
-        """The scope of a server's monitors, which is not the server's service: stopping that leaves them alone."""
-        return f"system.slice:{PREFIX}:monitors-{name}"
+    def server_path(self, what: str, name: str) -> str:
+        """The scope of a server's "monitors" or "pulls"; not its service: stopping that leaves monitors alone."""
+        return f"system.slice:{PREFIX}:{what}-{name}"
 
     async def ensure(self, path: str) -> bool:
         """Start the slice or scope; True when it was not there before.

@@ -90,9 +90,12 @@ class Unpacking:
 class Unpacker:
     """The one helper of a server."""
 
-    def __init__(self, idle: float = IDLE_SECONDS) -> None:
-        """Nothing is started yet; without work for `idle` seconds the helper is ended."""
-        self._idle = idle
+    def __init__(self, idle: float = IDLE_SECONDS, procs: Sequence[str] = ()) -> None:
+        """Nothing is started yet; without work for `idle` seconds the helper is ended.
+
+        `procs` are the cgroup.procs of the cgroups that it runs in.
+        """
+        self._idle, self._procs = idle, procs
         self._helper: _Helper | None = None
         self._slots = asyncio.Semaphore(SLOTS)
         self._ending: asyncio.Task[None] | None = None
@@ -144,7 +147,7 @@ class Unpacker:
     def _working(self) -> _Helper:
         self._stay()
         if self._helper is None or self._helper.ended:
-            self._helper = _Helper()
+            self._helper = _Helper(self._procs)
         return self._helper
 
     async def _end_later(self, helper: _Helper) -> None:
@@ -161,7 +164,7 @@ class Unpacker:
 class _Helper:
     """One process, the layers that it works on, and the counters that it shares with us."""
 
-    def __init__(self) -> None:
+    def __init__(self, procs: Sequence[str]) -> None:
         self.waiting: dict[int, asyncio.Future[Answer]] = {}
         self._counters = os.memfd_create("counters", os.MFD_CLOEXEC)
         os.ftruncate(self._counters, SLOTS * COUNTER)
@@ -170,7 +173,7 @@ class _Helper:
         package_root = str(Path(__file__).parents[2])
         argv = (sys.executable, "-I", "-c", _HELPER, package_root)
         self._companion = Companion(
-            lambda fd: (*argv, str(fd), str(self._counters)), limit=PACKET, pass_fds=(self._counters,)
+            lambda fd: (*argv, str(fd), str(self._counters)), limit=PACKET, pass_fds=(self._counters,), procs=procs
         )
         self._listening = asyncio.get_running_loop().create_task(self._listen())
 

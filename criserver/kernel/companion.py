@@ -19,15 +19,15 @@ class Companion:
         limit: int,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        procs: Sequence[str] = (),
     ) -> None:
         """Start it; `argv` makes its arguments of the descriptor that its end of the socket has. See `process.run`.
 
         Packets have at most `limit` bytes.
         """
         self.packets, theirs = Packets.pair(limit)
-
         fd = theirs.fileno()
-        work = run(argv(fd), env=env, pass_fds=(fd, *pass_fds))
+        work = run(argv(fd), env=env, pass_fds=(fd, *pass_fds), procs=procs)
         # Whoever awaits `ended` or closes us takes its result.
         self._work = asyncio.get_running_loop().create_task(work)
         # Open here as well until it ends: only then does a receiver find the end.

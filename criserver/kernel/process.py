@@ -12,6 +12,7 @@ ctypes releases it, and the loop's p99 lag stays what it is without any spawning
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import shutil
@@ -68,18 +69,20 @@ async def run(
     pass_fds: Sequence[int] = (),
     dying: float = _DYING,
     ended: Callable[[], None] | None = None,
+    procs: Sequence[str] = (),
 ) -> Completed:
     """Run a program to its end; any exit status is a result, for the caller to judge.
 
     `stdin` is all of its input, `env` adds to ENVIRONMENT, `timeout` is in seconds, `limit` in bytes for each of
     stdout and stderr, `pass_fds` keep their numbers. `dying` is how long (seconds) a killed one is waited for: it may
-    hang in the kernel; `ended` is called once it is gone, which may be after this call.
+    hang in the kernel; `ended` is called once it is gone, which may be after this call. `procs` are cgroup.procs files
+    of the cgroups that it is put into.
 
     FailedPrecondition when the program is missing or cannot be executed, DeadlineExceeded when the time was up.
     """
     child = _Child(argv, limit, ended)
     try:
-        await _spawner(child.spawn, stdin, {**ENVIRONMENT, **(env or {})}, cwd, pass_fds)
+        await _spawner(child.spawn, stdin, {**ENVIRONMENT, **(env or {})}, cwd, pass_fds, procs)
         async with asyncio.timeout(timeout):
             return await child.completed()
     except TimeoutError:
@@ -110,7 +113,9 @@ class _Child:
         self._pidfd = -1
         self._exited: asyncio.Future[int] | None = None
 
-    def spawn(self, stdin: bytes, env: Mapping[str, str], cwd: str | None, pass_fds: Sequence[int]) -> None:
+    def spawn(
+        self, stdin: bytes, env: Mapping[str, str], cwd: str | None, pass_fds: Sequence[int], procs: Sequence[str]
+    ) -> None:
         """Start the program (blocks; in a thread)."""
         path = find_program(self._argv[0])
         theirs: list[int] = []
@@ -121,6 +126,7 @@ class _Child:
             descriptors = [*zip(theirs, range(3), strict=True), *((fd, fd) for fd in pass_fds)]
             self._pid = libc.posix_spawn((path, *self._argv[1:]), env, descriptors, cwd)
             self._pidfd = os.pidfd_open(self._pid)
+            _enter(self._pid, procs)
         except OSError as error:
             if self._pid:  # No descriptor left for the pidfd: the child must not stay behind unknown.
                 os.killpg(self._pid, signal.SIGKILL)
@@ -166,6 +172,13 @@ class _Child:
         exited.set_result(os.waitstatus_to_exitcode(status))
         if self._ended:
             self._ended()
+
+
+def _enter(pid: int, procs: Sequence[str]) -> None:
+    """Put a process into cgroups. That one of both is gone is no reason not to have run it."""
+    for path in procs:
+        with contextlib.suppress(OSError), open(path, "w") as file:
+            file.write(str(pid))
 
 
 def _input(data: bytes) -> int:

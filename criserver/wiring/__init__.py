@@ -66,7 +66,7 @@ from criserver.state.sandboxes import Sandboxes
 from criserver.streaming.server import StreamingServer
 from criserver.streaming.tls import Certificate
 from criserver.wiring.checking import checker
-from criserver.wiring.images import image_half, writable_mountpoint
+from criserver.wiring.images import image_half, pulls_cgroup, writable_mountpoint
 from criserver.wiring.observing import Observing
 from criserver.wiring.policies import default_sysctls
 from criserver.wiring.policies import policies as policies_of
@@ -104,8 +104,8 @@ async def build(live: Live, tasks: Tasks) -> Server:
     operations, locks = Operations(tasks), Locks()
     observing = Observing(config, database, tasks)
     metrics, traces = observing.metrics, observing.traces
-    images, image_check = image_half(live, database, operations, metrics)
     cgroups = open_cgroups(config.runtime.cgroup_driver)
+    images, image_check = await image_half(live, database, operations, metrics, cgroups)
     monitors = await running_monitors(config, cgroups)
     powers = await build_powers(config, cgroups, monitors, images, metrics)
     deliveries, exits = Deliveries(sandboxes, containers, tasks), Exits(containers, powers, tasks, locks, metrics)
@@ -148,7 +148,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
         recovery=Recovery(sandboxes, containers, journal, powers, pods, lives, exits, tasks, undoers),
         streaming=streaming,
         hang_up=(events.close, healthy.stop),
-        leave=partial(_leave, sandboxes, containers, monitors, cgroups, own_cgroup(config.state, cgroups)),
+        leave=partial(_leave, config.state, sandboxes, containers, monitors, cgroups),
         observing=observing,
         garbage=garbage,
         reload=reload,
@@ -158,12 +158,15 @@ async def build(live: Live, tasks: Tasks) -> Server:
 
 
 async def _leave(
-    sandboxes: Sandboxes, containers: Containers, monitors: ConmonMonitors, cgroups: CgroupfsDriver, own: str
+    state: str, sandboxes: Sandboxes, containers: Containers, monitors: ConmonMonitors, cgroups: CgroupfsDriver
 ) -> None:
-    """What a clean stop takes away on a node without pods: the zygote, and the cgroup that it lived in."""
+    """What a clean stop takes away: what pulls run in; on a node without pods the zygote, and the cgroup of it."""
+    pulls = pulls_cgroup(state, cgroups)
+    await cgroups.kill(pulls)
+    await removed(cgroups, pulls)
     if not len(sandboxes) and not len(containers):
         await monitors.retire()
-        await removed(cgroups, own)
+        await removed(cgroups, own_cgroup(state, cgroups))
 
 
 def _reload(live: Live) -> Changes:

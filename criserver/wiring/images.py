@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Sequence
 
 from criserver.config.live import Live
 from criserver.config.schema import Config, ImageConfig
+from criserver.drivers import cgroup_names
 from criserver.drivers.admission import PolicyAdmission
 from criserver.drivers.archive import ImageArchives
+from criserver.drivers.cgroups import CgroupfsDriver
 from criserver.drivers.layers import LayerDirectory, LayerLimits
 from criserver.drivers.registry import SkopeoRegistry
 from criserver.drivers.short_names import ShortNames
@@ -17,6 +20,7 @@ from criserver.drivers.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.unpacker import Unpacker
 from criserver.drivers.workspace import Workspaces
 from criserver.errors import FailedPrecondition
+from criserver.kernel import cgroupfs
 from criserver.kernel.proc import boot_id
 from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.image_check import ImageCheck
@@ -57,17 +61,18 @@ def writable_mountpoint(config: Config) -> str:
     return images if os.stat(images).st_dev == os.stat(written).st_dev else written
 
 
-def image_half(
-    live: Live, database: Database, operations: Operations, metrics: Metrics
+async def image_half(
+    live: Live, database: Database, operations: Operations, metrics: Metrics, cgroups: CgroupfsDriver
 ) -> tuple[ImageService, ImageCheck]:
     """Build the image service, and what checks its store."""
     config = live.current
+    procs = await _pulls_home(config, cgroups)
     workspaces = Workspaces(config.store)
     stores = additional_stores(config.image.additional_stores)
     repository = ImageRepository(database, stores, boot_id())
     limits = LayerLimits(stalled=config.image.pull_progress_timeout)
-    layers = LayerDirectory(config.store, Unpacker(), limits, [store.path for store in stores])
-    sources = _sources(workspaces, config.image, metrics)
+    layers = LayerDirectory(config.store, Unpacker(procs=procs), limits, [store.path for store in stores])
+    sources = _sources(workspaces, config.image, metrics, procs)
     admissions = Admissions(Seals(database, stores), PolicyAdmission(config.image.policy))
     service = ImageService(
         repository, sources, layers, operations, admissions, pinned=lambda: live.current.image.pinned
@@ -75,8 +80,22 @@ def image_half(
     return service, ImageCheck(service, repository, layers, workspaces)
 
 
-def _sources(workspaces: Workspaces, section: ImageConfig, metrics: Metrics) -> Sources:
-    skopeo = Skopeo(SkopeoSettings(section.skopeo, section.registries_conf, section.policy))
+async def _pulls_home(config: Config, cgroups: CgroupfsDriver) -> tuple[str, ...]:
+    """The cgroup of what pulls run, made and limited: the files by which a process enters it."""
+    path = pulls_cgroup(config.state, cgroups)
+    await cgroups.ensure(path)
+    if config.image.pull_memory_limit:
+        await cgroups.limit(path, {"memory": {"limit": config.image.pull_memory_limit}})
+    return cgroupfs.procs_files(cgroupfs.hierarchies(), cgroup_names.directory(path))
+
+
+def pulls_cgroup(state: str, cgroups: CgroupfsDriver) -> str:
+    """One per server, apart from the daemon: what registries make it fetch is not the daemon's memory."""
+    return cgroups.server_path("pulls", hashlib.sha256(state.encode()).hexdigest()[:8])
+
+
+def _sources(workspaces: Workspaces, section: ImageConfig, metrics: Metrics, procs: tuple[str, ...]) -> Sources:
+    skopeo = Skopeo(SkopeoSettings(section.skopeo, section.registries_conf, section.policy, procs=procs))
     return Sources(
         SkopeoRegistry(skopeo, workspaces, section.auth_file, section.namespaced_auth_dir),
         ImageArchives(skopeo, workspaces),

@@ -107,4 +107,4 @@ async def removed(cgroups: CgroupfsDriver, path: str) -> None:
 
 def own_cgroup(state: str, cgroups: CgroupfsDriver) -> str:
     """Where the monitors live: apart from the daemon and from every pod, one per server."""
-    return cgroups.monitors_path(hashlib.sha256(state.encode()).hexdigest()[:8])
+    return cgroups.server_path("monitors", hashlib.sha256(state.encode()).hexdigest()[:8])

@@ -16,7 +16,7 @@ def test_cgroupfs_names() -> None:
     assert driver.cgroups_path("/kubepods/pod1", "c1") == "/kubepods/pod1/criserver-c1"
     assert driver.cgroups_path("kubepods/pod1/", "c1") == "/kubepods/pod1/criserver-c1"
     assert driver.pod_init_path("/kubepods/pod1", "s1") == "/kubepods/pod1/criserver-init-s1"
-    assert CgroupfsDriver([]).monitors_path("m1") == "/criserver-monitors-m1"
+    assert CgroupfsDriver([]).server_path("monitors", "m1") == "/criserver-monitors-m1"
     driver.check_parent(driver.default_parent("s1"))
 
 

@@ -22,7 +22,7 @@ def test_names(driver: SystemdDriver) -> None:
     parent = "/kubepods.slice/kubepods-pod1.slice"
     assert port.cgroups_path(parent, "c1") == "kubepods-pod1.slice:criserver:c1"
     assert port.pod_init_path(parent, "s1") == "kubepods-pod1.slice:criserver:init-s1"
-    assert driver.monitors_path("m1") == "system.slice:criserver:monitors-m1"
+    assert driver.server_path("monitors", "m1") == "system.slice:criserver:monitors-m1"
     port.check_parent(port.default_parent("s1"))
 
 

@@ -192,3 +192,9 @@ def test_the_same_on_uvloop(tmp_path: Path) -> None:
             await scenario(tmp_path / str(number))
 
     uvloop.run(scenarios())
+
+
+async def test_it_is_put_into_cgroups_and_runs_without_those_that_are_gone(tmp_path: Path) -> None:
+    procs = (str(tmp_path / "cgroup.procs"), str(tmp_path / "gone" / "cgroup.procs"))
+    done = await run(["sh", "-c", "echo $$"], procs=procs)
+    assert (tmp_path / "cgroup.procs").read_text() == done.stdout.decode().strip()
