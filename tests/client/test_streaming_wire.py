@@ -257,7 +257,7 @@ def test_garbage_on_an_upgraded_connection_closes_it_and_leaves_nothing(
     server: Server, client: Client, container: str
 ) -> None:
     async def body() -> None:
-        for garbage in (os.urandom(1 << 16), b"\x80\x03\x00\x04\x00\xff\xff\xff" + bytes(1 << 20)):
+        for garbage in (b"\xff" + os.urandom(1 << 16), b"\x80\x03\x00\x04\x00\xff\xff\xff" + bytes(1 << 20)):
             command = ("sleep", "2006")
             peer = await SpdyClient.connect(url(client, container, *command, stdout=True), "v4.channel.k8s.io")
             peer._writer.write(garbage)
