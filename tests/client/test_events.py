@@ -32,7 +32,9 @@ class Listener:
     def __init__(self, server: Server) -> None:
         self.events: list[Event] = []
         self.error: grpc.RpcError | None = None
-        self._stream = open_stream(server.socket, "GetContainerEvents", pb.GetEventsRequest(), "ContainerEventResponse")
+        self._stream = open_stream(
+            server.socket, "GetContainerEvents", pb.GetEventsRequest(), "ContainerEventResponse", seconds=900
+        )
         self._call = self._stream.__enter__()
         self._call.initial_metadata()  # has come: everything from now on is heard
         self._thread = threading.Thread(target=self._take)
@@ -49,8 +51,9 @@ class Listener:
         """All events so far, once that one has come."""
         deadline = time.monotonic() + 30
         while not any(each.container_id == subject and each.container_event_type == kind for each in self.events):
+            assert self.error is None
             assert time.monotonic() < deadline
-            time.sleep(0.02)
+            time.sleep(0.1)
         return list(self.events)
 
     def wait(self) -> None:
@@ -174,12 +177,14 @@ def test_nothing_is_lost_or_out_of_order_under_churn_with_reconnects(server: Ser
         cri.pull(client)
         witness, follower = Listener(server), Follower(server)
         follower.start()
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            names = [f"churn-{number}" for number in range(PODS)]
-            lives = list(threads.map(lambda name: live(client, name, logs), names))
-            left = list(threads.map(lambda number: begin(client, f"left-{number}", logs), range(LEFT)))
-        witness.until(lives[-1][0], DELETED)
-        state = follower.finish()
+        try:
+            with ThreadPoolExecutor(AT_ONCE) as threads:
+                names = [f"churn-{number}" for number in range(PODS)]
+                lives = list(threads.map(lambda name: live(client, name, logs), names))
+                left = list(threads.map(lambda number: begin(client, f"left-{number}", logs), range(LEFT)))
+            witness.until(lives[-1][0], DELETED)
+        finally:
+            state = follower.finish()
         listed = {each.id: int(each.state) for each in cri.containers(client)}
         witness.close()
         assert len(follower.sessions) > 5
