@@ -99,7 +99,6 @@ class OverlayRootfs:
         own = self._own(container_id)
         for directory in (target, own, self._layers):
             files.make_private(directory)
-        check_mapped(layers, idmap)
         lower = self._lower(container_id, layers, readonly)
         upper = "" if readonly else self._from_layers(container_id)
         options = mount_options(lower, upper, volatile=self._volatile)
@@ -218,15 +217,6 @@ def mount_layers(
     else:
         userns = idmap.namespace
         namespaces.in_private_mounts(lambda: mapped(userns), target)
-
-
-def check_mapped(layers: Sequence[int], idmap: Idmap | None) -> None:
-    """FailedPrecondition for layers whose ids cannot be mapped: those of additional stores lie beyond the mount."""
-    if idmap is not None and any(number < 0 for number in layers):
-        raise FailedPrecondition(
-            "the image is in a store of image.additional_stores, which a pod with a user namespace cannot use: give it "
-            "another name and pull it"
-        )
 
 
 def mount_options(lower: Sequence[str], upper: str, *, volatile: bool) -> str:

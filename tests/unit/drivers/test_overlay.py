@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from criserver.drivers.overlay import MAX_LAYERS, MAX_OPTIONS, OverlayRootfs, check_mapped, mount_options
+from criserver.drivers.overlay import MAX_LAYERS, MAX_OPTIONS, OverlayRootfs, mount_options
 from criserver.errors import FailedPrecondition
-from criserver.model.security import Idmap, NamespaceMode, UserNamespace
 from criserver.ports.rootfs import Rootfs
 
 FIXED = "index=off,metacopy=off,redirect_dir=off"
@@ -48,11 +47,3 @@ async def test_nothing_there(tmp_path: Path) -> None:
     await driver.unmount("c1")
     await driver.remove("c1")
     assert driver.path("c1") == f"{tmp_path}/containers/c1/rootfs"
-
-
-def test_layers_of_an_additional_store_cannot_be_mapped() -> None:
-    idmap = Idmap("/ns", UserNamespace(NamespaceMode.POD))
-    check_mapped((1, 2), idmap)
-    check_mapped((-100, 2), None)
-    with pytest.raises(FailedPrecondition, match="a pod with a user namespace cannot use"):
-        check_mapped((-100, 2), idmap)
