@@ -35,7 +35,7 @@ def up(
     cluster = Cluster.load(directory) or network.claim(
         Cluster(directory, 0, runtime, node_count, kubelet or {}, server or {})
     )
-    teardown.save_sysctls(cluster)
+    teardown.save_sysctls()
     start(cluster)
     return cluster
 

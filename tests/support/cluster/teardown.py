@@ -33,7 +33,8 @@ def down(cluster: Cluster) -> None:
         subprocess.run(["umount", "-l", target], check=False, capture_output=True)
     if problems := left(cluster):
         raise Failed("left behind: " + "; ".join(problems))
-    restore_sysctls(cluster)
+    if not network.others():
+        restore_sysctls()
     shutil.rmtree(cluster.directory)
 
 
@@ -108,17 +109,22 @@ _SYSCTLS = (
 )
 
 
-def save_sysctls(cluster: Cluster) -> None:
+_SAVED = Path("/run/criserver-cluster-sysctls")
+"""Of before the first cluster; the last one to go sets them back."""
+
+
+def save_sysctls() -> None:
     """Remember what the kubelet is about to change."""
     for name in _SYSCTLS:
-        path = cluster.directory / "sysctls" / name
+        path = _SAVED / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_text(Path("/proc/sys", name).read_text())
 
 
-def restore_sysctls(cluster: Cluster) -> None:
+def restore_sysctls() -> None:
     """Give the host back what it had."""
     for name in _SYSCTLS:
         with contextlib.suppress(OSError):
-            Path("/proc/sys", name).write_text((cluster.directory / "sysctls" / name).read_text())
+            Path("/proc/sys", name).write_text((_SAVED / name).read_text())
+    shutil.rmtree(_SAVED, ignore_errors=True)
