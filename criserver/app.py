@@ -100,6 +100,7 @@ async def _serve(live: Live) -> None:
         await tasks.drain(GRACE_SECONDS)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)
+        instance.leave_socket(config.socket_path)
         await server.leave()
         await mark.end()
     finally:

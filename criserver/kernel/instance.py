@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -27,7 +28,7 @@ def claim_socket(path: str) -> int:
     is removed.
     """
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    fd = _lock(f"{path}.lock", f"{path} is listened on by", "socket")
+    fd = _lock(_socket_lock(path), f"{path} is listened on by", "socket")
     holder = listener(path)
     if holder is not None:
         os.close(fd)
@@ -37,17 +38,37 @@ def claim_socket(path: str) -> int:
     return fd
 
 
+def leave_socket(path: str) -> None:
+    """Take away what `claim_socket` has left beside the socket; whoever waits for the lock makes it anew."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_socket_lock(path))
+
+
+def _socket_lock(path: str) -> str:
+    return f"{path}.lock"
+
+
 def _lock(path: str, taken: str, kind: str) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(fd, 32).decode("ascii", "replace").strip()
+            os.close(fd)
+            raise FailedPrecondition(_taken(taken, holder, kind)) from None
+        if _is_at(fd, path):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            return fd
+        os.close(fd)  # an ending server has just taken it away: the lock of a file that nobody finds is worth nothing
+
+
+def _is_at(fd: int, path: str) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(fd, 32).decode("ascii", "replace").strip()
-        os.close(fd)
-        raise FailedPrecondition(_taken(taken, holder, kind)) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _taken(taken: str, holder: str, kind: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from criserver.errors import FailedPrecondition
-from criserver.kernel.instance import claim, claim_socket
+from criserver.kernel.instance import claim, claim_socket, leave_socket
 
 HOLDER = "import sys, time; from criserver.kernel.instance import claim; claim(sys.argv[1]); print(1, flush=True)"
 
@@ -101,3 +101,17 @@ def test_the_socket_of_a_dead_server_is_taken_away(tmp_path: Path) -> None:
         dead.bind(path)
     os.close(claim_socket(path))
     assert not os.path.exists(path)
+
+
+def test_nothing_is_left_beside_a_socket_that_was_left(tmp_path: Path) -> None:
+    path = str(tmp_path / "cri.sock")
+    fd = claim_socket(path)
+    leave_socket(path)
+    leave_socket(path)
+    assert list(tmp_path.iterdir()) == []
+    other = claim_socket(path)
+    assert os.path.exists(f"{path}.lock"), "the lock that counts is the one that others find"
+    os.close(fd)
+    with pytest.raises(FailedPrecondition):
+        claim_socket(path)
+    os.close(other)
