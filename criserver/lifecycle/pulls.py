@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from criserver.errors import CriError
 from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
@@ -116,7 +117,8 @@ class Pulls:
                 else:
                     with stages.stage("fetch"):
                         fetched = await remote.fetch()
-                    image, outcome = await self._store(fetched, names, stages, pull), "pulled"
+                    with _about(reference):
+                        image, outcome = await self._store(fetched, names, stages, pull), "pulled"
                     await self._admissions.seal(image, reference, demand)
         log.info("image is pulled", extra={"image": str(reference), "image_id": image.id, **stages.fields()})
         return image, outcome
@@ -158,3 +160,12 @@ class Pulls:
                 image = await self._repository.add(fetched.id, record, fetched.config, layers, names)
         self._operations.begin(FLUSH, self._pool.flush)
         return image
+
+
+@contextmanager
+def _about(reference: Reference) -> Iterator[None]:
+    """Say of an error in a layer, which several images may share, which image was wanted."""
+    try:
+        yield
+    except CriError as error:
+        raise type(error)(f"{reference}: {error}") from error

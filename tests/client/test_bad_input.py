@@ -203,7 +203,10 @@ def test_handler_whose_runtime_is_missing(client: Client) -> None:
 
 
 def test_default_runtime_is_missing(tmp_path: Path, pulling: Mapping[str, str]) -> None:
-    config = {"image": pulling, "runtime": {"handlers": {"runc": {"path": "/nowhere/runc"}}}}
+    config = {
+        "image": pulling,
+        "runtime": {"default_handler": "runc", "handlers": {"runc": {"path": "/nowhere/runc"}}},
+    }
     with serving(tmp_path / "bare", config) as bare, bare.client() as client:
         answer = client("Status", pb.StatusRequest())
         conditions = {condition.type: condition for condition in answer.status.conditions}

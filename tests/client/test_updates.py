@@ -121,9 +121,9 @@ def test_a_memory_limit_below_what_is_used_is_refused(client: Client, pod: str) 
         container_id=container_id, cmd=["sh", "-c", "until [ -e /ready ]; do usleep 10000; done"], timeout=20
     )
     assert client("ExecSync", ready).exit_code == 0
-    code, words = refused(client, container_id, memory_limit_in_bytes=8 * MIB)
-    assert code is grpc.StatusCode.FAILED_PRECONDITION
-    assert words.startswith("linux.memory_limit_in_bytes: 8388608 is below the ")
+    code, words = refused(client, container_id, memory_limit_in_bytes=16 * MIB)
+    assert code is grpc.StatusCode.FAILED_PRECONDITION, words
+    assert words.startswith("linux.memory_limit_in_bytes: 16777216 is below the ")
     assert cri.status(client, container_id).resources.linux.memory_limit_in_bytes == 256 * MIB
     assert cri.status(client, container_id).state == pb.ContainerState.CONTAINER_RUNNING
 
