@@ -23,7 +23,7 @@ from criserver.api.interceptor import Statuses
 from criserver.api.probe import answers
 from criserver.config.live import Live
 from criserver.config.schema import Config
-from criserver.drivers.boot_mark import BootMark
+from criserver.drivers.images.boot_mark import BootMark
 from criserver.errors import CriError
 from criserver.kernel import instance, proc, service_manager
 from criserver.kernel.service_manager import ServiceManager

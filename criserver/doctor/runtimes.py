@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from criserver.config.schema import Config
 from criserver.doctor.finding import Finding, Severity, error, note, ok
-from criserver.drivers import runtime_words
+from criserver.drivers.runtime import words as runtime_words
 from criserver.errors import CriError
 from criserver.kernel import process
 

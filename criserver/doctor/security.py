@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from criserver.config.schema import Config
 from criserver.doctor.finding import Finding, error, note, ok, warning
-from criserver.drivers.facts import SECCOMP_PROFILES
+from criserver.drivers.host.facts import SECCOMP_PROFILES
 from criserver.kernel import proc
 from criserver.kernel.process import PATH
 from criserver.spec.capabilities import ALL

@@ -62,7 +62,7 @@ IMAGES = (
     ) STRICT""",
 )
 
-# What an unpacked tree is known again by (drivers/unpack/usage); layers from before have none.
+# What an unpacked tree is known again by (drivers/images/unpack/usage); layers from before have none.
 LAYER_RECORDS = ("ALTER TABLE layers ADD COLUMN record TEXT NOT NULL DEFAULT ''",)
 
 TRACES = (
@@ -81,7 +81,7 @@ LAYER_BOOTS = (
     "ALTER TABLE layers ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
 )
 
-# Under which demands of the signature policy an image was pulled (drivers/admission).
+# Under which demands of the signature policy an image was pulled (drivers/images/admission).
 IMAGE_SEALS = (
     """CREATE TABLE image_seals (
         image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,

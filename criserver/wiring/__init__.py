@@ -31,13 +31,13 @@ from criserver.api.stats import StatsHandlers
 from criserver.api.streaming import StreamHandlers
 from criserver.config.live import Changes, Live
 from criserver.config.schema import Config
-from criserver.drivers import apparmor
-from criserver.drivers.cgroups import CgroupfsDriver
-from criserver.drivers.container_streams import ContainerStreams
-from criserver.drivers.facts import Facts
-from criserver.drivers.monitor import ConmonMonitors
+from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
+from criserver.drivers.cgroups.systemd import open_cgroups
+from criserver.drivers.host import apparmor
+from criserver.drivers.host.facts import Facts
+from criserver.drivers.monitors.monitor import ConmonMonitors
+from criserver.drivers.monitors.streams import ContainerStreams
 from criserver.drivers.stats.kernel_stats import KernelStats
-from criserver.drivers.systemd_cgroups import open_cgroups
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.building import Builder
 from criserver.lifecycle.container_steps import container_undoers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from criserver.config.schema import Config
-from criserver.drivers.inventory import KernelInventory
+from criserver.drivers.host.inventory import KernelInventory
 from criserver.lifecycle.check import Checker
 from criserver.lifecycle.gc import GarbageCollector
 from criserver.lifecycle.image_check import ImageCheck

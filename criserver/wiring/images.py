@@ -9,16 +9,16 @@ from collections.abc import Sequence
 
 from criserver.config.live import Live
 from criserver.config.schema import Config, ImageConfig
-from criserver.drivers import cgroup_names
-from criserver.drivers.admission import PolicyAdmission
-from criserver.drivers.archive import ImageArchives
-from criserver.drivers.cgroups import CgroupfsDriver
-from criserver.drivers.layers import LayerDirectory, LayerLimits
-from criserver.drivers.registry import SkopeoRegistry
-from criserver.drivers.short_names import ShortNames
-from criserver.drivers.skopeo import Skopeo, SkopeoSettings
-from criserver.drivers.unpacker import Unpacker
-from criserver.drivers.workspace import Workspaces
+from criserver.drivers.cgroups import names as cgroup_names
+from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
+from criserver.drivers.images.admission import PolicyAdmission
+from criserver.drivers.images.archive import ImageArchives
+from criserver.drivers.images.layers import LayerDirectory, LayerLimits
+from criserver.drivers.images.registry import SkopeoRegistry
+from criserver.drivers.images.short_names import ShortNames
+from criserver.drivers.images.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.images.unpacker import Unpacker
+from criserver.drivers.images.workspace import Workspaces
 from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.kernel.proc import boot_id

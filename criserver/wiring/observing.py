@@ -6,7 +6,7 @@ import asyncio
 
 from criserver import __version__
 from criserver.config.schema import Config, TracingConfig
-from criserver.drivers.monitor import ConmonMonitors
+from criserver.drivers.monitors.monitor import ConmonMonitors
 from criserver.kernel.offload import offload
 from criserver.lifecycle.census import Census
 from criserver.lifecycle.check import Checker

@@ -10,20 +10,21 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 from criserver.config.schema import Config
-from criserver.drivers import cgroup_names, idmap_probe
-from criserver.drivers.bundles import BundlesDriver
-from criserver.drivers.cgroups import CgroupfsDriver
-from criserver.drivers.clock import SystemClock
-from criserver.drivers.default_network import CONFLIST
-from criserver.drivers.host import HostDriver
-from criserver.drivers.image_volumes import ImageVolumesDriver
-from criserver.drivers.injections import InjectionFiles
-from criserver.drivers.monitor import ConmonMonitors
-from criserver.drivers.namespaces import PinnedNamespaces
-from criserver.drivers.network import CniNetwork
-from criserver.drivers.overlay import OverlayRootfs
-from criserver.drivers.pod_files import PodFilesDriver
-from criserver.drivers.runc import HandlerConfig, open_runtime
+from criserver.drivers.cgroups import names as cgroup_names
+from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
+from criserver.drivers.host.clock import SystemClock
+from criserver.drivers.host.paths import HostDriver
+from criserver.drivers.injections.injections import InjectionFiles
+from criserver.drivers.monitors.monitor import ConmonMonitors
+from criserver.drivers.network.default import CONFLIST
+from criserver.drivers.network.pod_network import CniNetwork
+from criserver.drivers.roots import idmap_probe
+from criserver.drivers.roots.image_volumes import ImageVolumesDriver
+from criserver.drivers.roots.namespaces import PinnedNamespaces
+from criserver.drivers.roots.overlay import OverlayRootfs
+from criserver.drivers.roots.pod_files import PodFilesDriver
+from criserver.drivers.runtime.bundles import BundlesDriver
+from criserver.drivers.runtime.runc import HandlerConfig, open_runtime
 from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.images import ImageService

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
-from criserver.drivers import apparmor
+from criserver.drivers.host import apparmor
 from tests.client.conftest import serving
 from tests.support import cri
 from tests.support.cri import container_config, pod_config

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from criserver.drivers.admission import PolicyAdmission
-from criserver.drivers.archive import ImageArchives
-from criserver.drivers.layers import LayerDirectory, LayerLimits
-from criserver.drivers.registry import SkopeoRegistry
-from criserver.drivers.short_names import ShortNames
-from criserver.drivers.skopeo import Skopeo, SkopeoSettings
-from criserver.drivers.unpacker import Unpacker
-from criserver.drivers.workspace import Workspaces
+from criserver.drivers.images.admission import PolicyAdmission
+from criserver.drivers.images.archive import ImageArchives
+from criserver.drivers.images.layers import LayerDirectory, LayerLimits
+from criserver.drivers.images.registry import SkopeoRegistry
+from criserver.drivers.images.short_names import ShortNames
+from criserver.drivers.images.skopeo import Skopeo, SkopeoSettings
+from criserver.drivers.images.unpacker import Unpacker
+from criserver.drivers.images.workspace import Workspaces
 from criserver.lifecycle.admissions import Admissions
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tarfile
 
-from criserver.drivers.unpack import tar
-from criserver.drivers.unpack.entry import Entry
-from criserver.drivers.unpack.source import Blob, Source
+from criserver.drivers.images.unpack import tar
+from criserver.drivers.images.unpack.entry import Entry
+from criserver.drivers.images.unpack.source import Blob, Source
 from tests.support import images
 
 END = bytes(1024)

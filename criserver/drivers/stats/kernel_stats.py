@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from criserver.drivers import cgroup_names
+from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.stats import cgroup, disk, network, tasks
 from criserver.drivers.stats.open_files import OpenFiles
 from criserver.errors import CriError

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from conmon.client import Zygote
-from criserver.drivers.monitor import ConmonMonitors
-from criserver.drivers.namespaces import PinnedNamespaces
-from criserver.drivers.overlay import OverlayRootfs
-from criserver.drivers.runc import HandlerConfig, OciRuntime, open_runtime
+from criserver.drivers.monitors.monitor import ConmonMonitors
+from criserver.drivers.roots.namespaces import PinnedNamespaces
+from criserver.drivers.roots.overlay import OverlayRootfs
+from criserver.drivers.runtime.runc import HandlerConfig, OciRuntime, open_runtime
 from criserver.kernel import cgroupfs, mount, process
 from criserver.kernel.trees import remove_tree
 from criserver.model.security import Idmap, IdMapping, NamespaceMode, UserNamespace

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from criserver import errors
-from criserver.drivers.layers import LayerLimits
+from criserver.drivers.images.layers import LayerLimits
 from criserver.model.image import Credentials
 from tests.root.images.test_crash import none_left
 from tests.support import bad_registry as bad

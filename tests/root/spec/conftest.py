@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from criserver.drivers.facts import Facts
+from criserver.drivers.host.facts import Facts
 from criserver.spec.assemble import build
 from criserver.spec.wish import HostFacts, SpecWish
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from criserver.drivers.cgroups import CgroupfsDriver
+from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
 from criserver.wiring.powers import own_cgroup
 
 POD_NETWORK = "10.244.0.0/16"

@@ -23,8 +23,8 @@ MAX_FILE, MAX_FUNCTION, MAX_METHODS = 500, 60, 12
 # Who may start a process or change into another namespace, beyond kernel/ and conmon/, and why.
 FORKERS = {
     "criserver/cli/demo/programs.py": "starts the server, as a service manager would",
-    "criserver/drivers/unpack/helper.py": "the process of its own that reads hostile layers, and its guard",
-    "criserver/drivers/unpack/jail.py": "locks that process in; it imports nothing else of ours",
+    "criserver/drivers/images/unpack/helper.py": "the process of its own that reads hostile layers, and its guard",
+    "criserver/drivers/images/unpack/jail.py": "locks that process in; it imports nothing else of ours",
     "cni/execute.py": "runs the plugins: cni stands alone and cannot use kernel/",
 }
 FORKS = {

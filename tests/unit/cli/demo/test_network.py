@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from criserver.cli.demo import network, programs
-from criserver.drivers.default_network import CONFLIST
+from criserver.drivers.network.default import CONFLIST
 
 ROOT = Path(__file__).resolve().parents[4]
 

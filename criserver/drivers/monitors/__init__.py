@@ -1,0 +1,1 @@
+"""The monitors of containers, and what comes through them: exits, execs, streams."""
