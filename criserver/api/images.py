@@ -81,4 +81,4 @@ def _for_the_kubelet(error: Unavailable | SignatureRejected) -> CriError:
     Its words are those of cri-api, pkg/errors: ErrRegistryUnavailable and ErrSignatureValidationFailed.
     """
     name = "RegistryUnavailable" if isinstance(error, Unavailable) else "SignatureValidationFailed"
-    return CriError(f"{name}: {error}")
+    return CriError(f"{name}: {str(error).removeprefix(f'{name}: ')}")

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from criserver.errors import FailedPrecondition, PermissionDenied
+from criserver.errors import FailedPrecondition, SignatureRejected
 from criserver.kernel.fds import read_in_root
 from criserver.kernel.offload import offload
 from criserver.model.reference import Reference
@@ -46,7 +46,7 @@ class PolicyAdmission:
             raise FailedPrecondition(f"image.policy cannot be read: {error}") from error
         scope, requirements = parsed(content, self._path, reference)
         if any(each.get("type") == "reject" for each in requirements):
-            raise PermissionDenied(
+            raise SignatureRejected(
                 f"SignatureValidationFailed: image {reference} is rejected by {self._path}, {scope}: change the policy"
             )
         if all(each == _ANYTHING for each in requirements):

@@ -16,7 +16,7 @@ import pytest
 from criserver.kernel import cgroupfs
 
 HERE = Path(__file__).parent
-AGAIN = ("test_monitor.py", "test_execs.py", "test_cgroups.py", "../kernel/test_cgroupfs.py")
+AGAIN = ("monitors/test_monitor.py", "monitors/test_execs.py", "cgroups/test_cgroupfs.py", "../kernel/test_cgroupfs.py")
 
 
 @pytest.mark.slow
