@@ -85,6 +85,14 @@ class Cache:
         except OSError as error:
             raise self._failure("removed", name, error) from error
 
+    def drop_drafts(self, container_id: str) -> None:
+        """Remove what a writer has left of a container that was killed before its file had its name."""
+        names = self._names()
+        for name in names:
+            key = key_of(name[1:]) if name.startswith(".") else None
+            if key is not None and key[1] == container_id and name[1:] not in names:
+                self.remove(*key)
+
     def attachments(self, *, network: str = "", container_id: str = "") -> tuple[Cached, ...]:
         """Return all remembered attachments, or those of one network or container, sorted by their keys."""
         keys = [key for key in self._keys() if network in ("", key[0]) and container_id in ("", key[1])]
@@ -92,13 +100,15 @@ class Cache:
         return tuple(cached for cached in loaded if cached is not None)
 
     def _keys(self) -> list[tuple[str, str, str]]:
+        return sorted(key for name in self._names() if (key := key_of(name)) is not None)
+
+    def _names(self) -> list[str]:
         try:
-            names = os.listdir(self.directory)
+            return os.listdir(self.directory)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise self._failure("listed", "", error) from error
-        return sorted(key for name in names if (key := key_of(name)) is not None)
 
     def _failure(self, done: str, name: str, error: OSError) -> IOFailure:
         path = os.path.join(self.directory, name)

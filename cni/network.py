@@ -177,6 +177,7 @@ async def delete_all(
             await Network(config, plugins, cache, gate).delete(replace(cached.attachment, netns=netns))
         except CniError as error:
             errors.append(error)
+    await _off_loop(cache.drop_drafts, container_id)
     raise_all(errors)
 
 

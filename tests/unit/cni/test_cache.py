@@ -189,3 +189,16 @@ def test_any_content_is_an_attachment_or_a_cni_error(data: bytes, changes: dict[
         corrupt({"kind": "cniCacheV1", "networkName": "n", "containerId": "c", "ifName": "i"}, **changes),
     ):
         caught(partial(parse, content, "n", "c", "i"))
+
+
+def test_drafts_of_a_writer_that_was_killed_are_dropped(cache: Cache) -> None:
+    cache.store(conflist(), FULL, RESULT)
+    kept = only_file(cache)
+    directory = Path(cache.directory)
+    (directory / f".{file_name('net', 'c2', 'eth0')}").touch()
+    (directory / f".{file_name('net', 'c3', 'eth0')}").touch()
+    cache.drop_drafts("c2")
+    assert {path.name for path in directory.iterdir()} == {kept.name, f".{file_name('net', 'c3', 'eth0')}"}
+    cache.drop_drafts("c1")
+    assert kept.exists(), "a file that has its name is no draft"
+    Cache(str(directory / "none")).drop_drafts("c1")
