@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -57,6 +59,7 @@ def main() -> None:
     parser.add_argument("--probe-seconds", type=float, default=300)
     parser.add_argument("--runtimes", default="criserver,containerd")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # not without taking the cluster away
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as images:
@@ -67,6 +70,7 @@ def main() -> None:
                 continue
             with _cluster(runtime, paths) as cluster:
                 found[runtime] = measure(cluster, args.pods, args.probed, args.probe_seconds)
+            print(runtime, found[runtime], flush=True)
     report(found)
 
 
