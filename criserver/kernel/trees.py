@@ -7,21 +7,16 @@ link and crosses no mount.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import struct
 from typing import Protocol
 
 from criserver.kernel import libc
+from criserver.kernel.inode_flags import FS_APPEND_FL, FS_IMMUTABLE_FL, change_flags
 
 # Levels that are descended by open descriptors, two for each. A directory that is deeper still is first moved to the
 # top, so each is moved at most once.
 _LEVELS = 16
-
-_FS_IOC_GETFLAGS = 0x80086601
-_FS_IOC_SETFLAGS = 0x40086602
-_FIXED = 0x10 | 0x20  # FS_IMMUTABLE_FL, FS_APPEND_FL
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -157,6 +152,4 @@ def _insist(remove: _Remover, parent: int, name: str) -> None:
 
 
 def _make_mutable(fd: int) -> None:
-    (flags,) = struct.unpack("i", fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(4)))
-    if flags & _FIXED:
-        fcntl.ioctl(fd, _FS_IOC_SETFLAGS, struct.pack("i", flags & ~_FIXED))
+    change_flags(fd, remove=FS_IMMUTABLE_FL | FS_APPEND_FL)

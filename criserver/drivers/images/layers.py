@@ -17,6 +17,7 @@ from criserver import errors
 from criserver.drivers.images.arrival import follow
 from criserver.drivers.images.unpacker import Answer, Job, Unpacker
 from criserver.kernel.files import flush_filesystem
+from criserver.kernel.inode_flags import spread_children
 from criserver.kernel.offload import offload
 from criserver.kernel.trees import remove_tree
 from criserver.model.image import Layer, store_name
@@ -54,6 +55,7 @@ class LayerDirectory:
         self._limits = limits or LayerLimits()
         self._busy: Counter[str] = Counter()
         os.makedirs(self.root, mode=0o700, exist_ok=True)
+        spread_children(self.root)
         self._link()
 
     def path(self, number: int) -> str:
