@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,12 +40,14 @@ Answer = Callable[["Handler", bytes, str], None]
 class BadRegistry:
     """One running registry at "HOST:PORT" with one image, `image` under the tag 1. Give `spoil` answers by kind.
 
-    Kinds are "ping", "manifest", "config" and "layer".
+    Kinds are "ping", "manifest", "config" and "layer". With `tokens` (of identity → for access) it wants a bearer token,
+    which it gives itself for one of identity (distribution-spec's "Token Authentication", OAuth2 at POST /token).
     """
 
     document: Document
     host: str = "127.0.0.1"
     spoil: dict[str, Answer] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -65,6 +69,17 @@ class BadRegistry:
         """A registries.conf that lets it speak plain http."""
         path.write_text(f'[[registry]]\nlocation = "{self.address}"\ninsecure = true\n')
         return path
+
+    @property
+    def challenge(self) -> str:
+        """What a request without the right credentials is answered."""
+        return f'Bearer realm="http://{self.address}/token",service="test"' if self.tokens else 'Basic realm="test"'
+
+    def welcome(self, authorization: str) -> bool:
+        """Whether those are the right credentials."""
+        return authorization in [f"Bearer {token}" for token in self.tokens.values()] or (
+            authorization == EXPECTED and not self.tokens
+        )
 
     def found(self, path: str) -> tuple[str, bytes, str]:
         """Kind, content and media type of what is at `path`."""
@@ -88,11 +103,25 @@ class Handler(BaseHTTPRequestHandler):
         self.registry.asked.append(Asked(self.path, given))
         kind, content, media_type = self.registry.found(self.path)
         with contextlib.suppress(ConnectionError):
-            if given != EXPECTED and not (kind == "ping" and "ping" in self.registry.spoil):
-                challenge = {"WWW-Authenticate": 'Basic realm="test"'}
+            if not self.registry.welcome(given) and not (kind == "ping" and "ping" in self.registry.spoil):
+                challenge = {"WWW-Authenticate": self.registry.challenge}
                 status(401, "UNAUTHORIZED", "authentication required", challenge)(self, content, media_type)
             else:
                 self.registry.spoil.get(kind, well)(self, content, media_type)
+
+    def do_POST(self) -> None:
+        """A token of access for one of identity."""
+        form = urllib.parse.parse_qs(b"".join(iter(self._received, b"")).decode())
+        token = self.registry.tokens.get(form.get("refresh_token", [""])[0], "")
+        if form.get("grant_type") == ["refresh_token"] and token:
+            well(self, json.dumps({"access_token": token, "expires_in": 300}).encode(), "application/json")
+        else:
+            status(401, "UNAUTHORIZED", "no such token")(self, b"", "")
+
+    def _received(self) -> bytes:
+        """One chunk."""
+        length = int(self.rfile.readline(), 16)
+        return self.rfile.read(length + 2)[:length]
 
     def begin(self, code: int, media_type: str, length: int | None, headers: dict[str, str] | None = None) -> None:
         """The head of an answer; without a length it is chunked."""

@@ -20,13 +20,20 @@ from criserver.model.reference import DEFAULT_DOMAIN
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123 labels: nothing that could be a path."""
+# The file has no place for one (containers-auth.json(5)), and in skopeo's arguments everybody could read it: /proc/PID.
+_REGISTRY_TOKEN = (
+    "auth.registry_token of the image credentials cannot be used: skopeo takes bearer tokens on its command line only, "
+    "where they would be no secret; give it as auth.password with the username that the registry has for tokens, or "
+    "a refresh token as auth.identity_token"
+)
 _DOCKER_HUB = ("index.docker.io", "registry-1.docker.io")
 
 
 def auth_document(domain: str, credentials: Credentials | None, configured: bytes = b"") -> bytes:
     """The auth file for a pull from `domain`: the `configured` file's content plus the request's credentials.
 
-    InvalidArgument for an auth field that is not base64 of "user:password", Unimplemented for a registry token.
+    InvalidArgument for an auth field that is not base64 of "user:password", Unimplemented when there is nothing but a
+    registry token.
     """
     document = _configured(configured)
     if credentials is not None and (entry := _entry(credentials)) and _meant_for(domain, credentials.server_address):
@@ -60,14 +67,12 @@ def _configured(content: bytes) -> dict[str, Any]:
 
 
 def _entry(credentials: Credentials) -> dict[str, str]:
-    if credentials.registry_token:
-        # It would be in /proc/PID/cmdline, for everybody to read.
-        why = "skopeo takes registry tokens on its command line only, where they would be no secret"
-        raise Unimplemented(f"{why}: give username and password, or an identity token")
     username, password = credentials.username, credentials.password
     if credentials.auth and not username:
         username, password = _decoded(credentials.auth)
     if not username and not credentials.identity_token:
+        if credentials.registry_token:
+            raise Unimplemented(_REGISTRY_TOKEN)
         return {}
     pair = f"{username or '<token>'}:{password}".encode()
     entry = {"auth": base64.b64encode(pair).decode()}

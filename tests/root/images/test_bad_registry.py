@@ -143,6 +143,18 @@ async def test_wrong_and_missing_credentials(registry: BadRegistry, tmp_path: Pa
             await pull(registry, tmp_path / "root", credentials)
 
 
+async def test_an_identity_token_is_changed_for_one_of_access(
+    registry: BadRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.tokens = {"identity-s3cret-word": "access-s3cret-word"}
+    with pytest.raises(errors.Unauthenticated):
+        await pull(registry, tmp_path / "root", Credentials(identity_token="another"))
+    with caplog.at_level(logging.DEBUG):
+        await pull(registry, tmp_path / "root", Credentials(identity_token="identity-s3cret-word"))
+    assert {asked.authorization for asked in registry.asked} == {"", "Bearer access-s3cret-word"}
+    assert PASSWORD not in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["layer", "config", "manifest"])
 async def test_credentials_do_not_follow_a_redirection(registry: BadRegistry, tmp_path: Path, kind: str) -> None:
     with BadRegistry(DOCUMENT, "127.0.0.2") as elsewhere:

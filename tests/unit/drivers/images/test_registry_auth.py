@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -46,9 +47,15 @@ def test_identity_token() -> None:
     assert entry == {"auth": encoded("<token>:"), "identitytoken": "tok"}
 
 
-def test_registry_token_is_refused() -> None:
-    with pytest.raises(Unimplemented, match="registry token"):
-        document(Credentials(registry_token="tok"))
+def test_a_registry_token_alone_is_refused_by_its_name() -> None:
+    with pytest.raises(Unimplemented, match=r"auth\.registry_token .* give it as auth\.password") as refusal:
+        document(Credentials(registry_token="s3cret"))
+    assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("other", [Credentials("joe", "pw"), Credentials(identity_token="tok")])
+def test_beside_other_credentials_a_registry_token_does_not_matter(other: Credentials) -> None:
+    assert document(dataclasses.replace(other, registry_token="s3cret")) == document(other)
 
 
 @pytest.mark.parametrize(
