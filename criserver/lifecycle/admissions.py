@@ -7,10 +7,12 @@ has other keys, refuses images that were pulled before; one that has become laxe
 
 from __future__ import annotations
 
+import contextlib
+
 from criserver.errors import PermissionDenied
 from criserver.model.image import Image
 from criserver.model.reference import Reference, parse_reference
-from criserver.ports.admission import Admission
+from criserver.ports.admission import Admission, Demand
 from criserver.state.seals import Seals
 
 
@@ -20,25 +22,28 @@ class Admissions:
     def __init__(self, seals: Seals, policy: Admission) -> None:
         self._seals, self._policy = seals, policy
 
-    async def demand(self, reference: Reference) -> str:
+    async def demand(self, reference: Reference) -> Demand:
         """What is demanded of a pull now; PermissionDenied when the policy refuses the name."""
         return await self._policy.demand(reference)
 
-    async def satisfied(self, image_id: str, demand: str) -> bool:
+    async def satisfied(self, image_id: str, demand: Demand) -> bool:
         """Whether the image has what is demanded: nothing is, or it was fetched under the same demand."""
-        return not demand or await self._seals.has(image_id, demand)
+        return not demand.mark or await self._seals.has(image_id, demand.mark)
 
-    async def seal(self, image: Image, reference: Reference, demand: str) -> None:
-        """Note that the image was fetched under `demand`; nothing when that is "".
+    async def seal(self, image: Image, reference: Reference, demand: Demand) -> None:
+        """Note that the image was fetched as `reference`, of which `demand` was made; nothing when that is none.
 
-        Only when it is demanded of the name by digest as well, which is how images are fetched: a scope for a tag alone
-        may not have been looked at.
+        What was signed for a tag may be used by its digest too, where the policy asks the same of that.
         """
-        for name in image.repo_digests if demand else ():
-            by_digest = parse_reference(name)
-            if by_digest.name == reference.name and await self._policy.demand(by_digest) == demand:
-                await self._seals.add(image.id, demand)
-                return
+        if not demand.mark:
+            return
+        await self._seals.add(image.id, demand.mark)
+        for by_digest in map(parse_reference, image.repo_digests):
+            if by_digest.name == reference.name:
+                with contextlib.suppress(PermissionDenied):  # It was the tag alone that was not rejected.
+                    other = await self._policy.demand(by_digest)
+                    if other.mark and other.origin == demand.origin:
+                        await self._seals.add(image.id, other.mark)
 
     async def check(self, image: Image, asked: str) -> None:
         """PermissionDenied unless the image may run as `asked`, a reference; for an id or "", as any of its names.
@@ -56,7 +61,7 @@ class Admissions:
                 return
             refusal = refusal or PermissionDenied(
                 f"SignatureValidationFailed: image {reference} was not pulled under the signatures that the policy "
-                "asks for now: pull it again"
+                f"asks for now: pull it again under this name (crictl pull {reference})"
             )
         if refusal is not None:
             raise refusal

@@ -23,6 +23,7 @@ from criserver.model.reference import Reference, parse_reference
 from criserver.observe.metrics import Metrics
 from criserver.observe.metrics import Pulls as Counts
 from criserver.observe.timings import Stages
+from criserver.ports.admission import Demand
 from criserver.ports.registry import Archives, FetchedImage, Names, Registry, Remote
 from criserver.state.images import ImageRepository
 
@@ -124,7 +125,7 @@ class Pulls:
         return image, outcome
 
     async def _known(
-        self, reference: Reference, remote: Remote, names: Sequence[str], demand: str
+        self, reference: Reference, remote: Remote, names: Sequence[str], demand: Demand
     ) -> Image | None:
         """The image that the reference names now, when it is here already; it gets the names.
 

@@ -95,7 +95,10 @@ def pulls_cgroup(state: str, cgroups: CgroupfsDriver) -> str:
 
 
 def _sources(workspaces: Workspaces, section: ImageConfig, metrics: Metrics, procs: tuple[str, ...]) -> Sources:
-    skopeo = Skopeo(SkopeoSettings(section.skopeo, section.registries_conf, section.policy, procs=procs))
+    settings = SkopeoSettings(
+        section.skopeo, section.registries_conf, section.registries_d, section.policy, procs=procs
+    )
+    skopeo = Skopeo(settings)
     return Sources(
         SkopeoRegistry(skopeo, workspaces, section.auth_file, section.namespaced_auth_dir),
         ImageArchives(skopeo, workspaces),

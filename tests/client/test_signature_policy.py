@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ import pytest
 
 from criserver.api.pb import api_pb2 as pb
 from tests.client.conftest import serving
-from tests.support import cri
+from tests.support import cri, signatures
 from tests.support.cri import container_config, pod_config
-from tests.support.images import file, image
+from tests.support.images import busybox_tree, file, image
 from tests.support.registry import Registry
 from tests.support.server import Client, Server
+from tests.support.signatures import Signer
 
 ANY, REJECT = [{"type": "insecureAcceptAnything"}], [{"type": "reject"}]
 VOLUME = "docker.io/test/data:1"
@@ -40,9 +43,31 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
 
 
 @pytest.fixture(scope="module")
-def server(base: Path, pulling: Mapping[str, str], policy: Policy, registry: Registry) -> Iterator[Server]:
+def lookaside(base: Path) -> Path:
+    """An empty registries.d, for signers to fill."""
+    (base / "registries.d").mkdir()
+    return base / "registries.d"
+
+
+@pytest.fixture(scope="module")
+def signer(lookaside: Path) -> Iterator[Signer]:
+    if missing := signatures.missing():
+        pytest.skip(missing)
+    with tempfile.TemporaryDirectory() as directory:
+        somebody = signatures.signer(Path(directory) / "a")
+        shutil.copy(somebody.registries_d / "default.yaml", lookaside)
+        yield somebody
+        somebody.close()
+
+
+@pytest.fixture(scope="module")
+def server(
+    base: Path, pulling: Mapping[str, str], policy: Policy, registry: Registry, lookaside: Path
+) -> Iterator[Server]:
     registry.push("test/data", image({"x": file("data")}), "1")
-    with serving(base, {"image": {**pulling, "policy": str(policy.path)}}) as running:
+    with serving(
+        base, {"image": {**pulling, "policy": str(policy.path), "registries_d": str(lookaside)}}
+    ) as running:
         with running.client() as client:
             for name in (cri.BUSYBOX, VOLUME):
                 cri.pull(client, name)
@@ -96,6 +121,29 @@ def test_signatures_that_nobody_has_checked(client: Client, policy: Policy, pod:
     assert "ignature" in pulled, "what is here already is no reason not to look at signatures"
     policy.write(signed, **{"docker.io": ANY})
     assert create(client, pod, container_config("main", "true"))
+
+
+@pytest.mark.parametrize("scope", ["docker.io/test", "docker.io/test/signed:1"])
+def test_an_image_that_is_signed(
+    client: Client, policy: Policy, pod: str, registry: Registry, signer: Signer, scope: str
+) -> None:
+    name, document = "docker.io/test/signed:1", image(busybox_tree(), {"scope": file(scope)})
+    registry.push("test/signed", document, "1")
+    policy.write(REJECT, **{scope: [signer.requirement], "docker.io/library": ANY})
+    words = refused(lambda: cri.pull(client, name), grpc.StatusCode.UNKNOWN)
+    assert words.startswith("SignatureValidationFailed: ")
+    assert "no signature exists" in words
+    signer.sign(document, name)
+    image_id = cri.pull(client, name)
+    config = container_config("main", "true")
+    config.image.image, config.image.user_specified_image = image_id, name  # as the kubelet has it
+    container_id = create(client, pod, config)
+    client("RemoveContainer", pb.RemoveContainerRequest(container_id=container_id))
+    config.image.user_specified_image = "docker.io/test/signed:2"
+    refused(lambda: create(client, pod, config))
+    policy.write(REJECT, **{scope: [{**signer.requirement, "keyPath": str(policy.path)}]})
+    config.image.user_specified_image = name
+    assert f"crictl pull {name}" in refused(lambda: create(client, pod, config))
 
 
 def test_an_image_volume_is_measured_too(client: Client, policy: Policy, pod: str) -> None:

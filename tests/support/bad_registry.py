@@ -40,8 +40,8 @@ Answer = Callable[["Handler", bytes, str], None]
 class BadRegistry:
     """One running registry at "HOST:PORT" with one image, `image` under the tag 1. Give `spoil` answers by kind.
 
-    Kinds are "ping", "manifest", "config" and "layer". With `tokens` (of identity → for access) it wants a bearer token,
-    which it gives itself for one of identity (distribution-spec's "Token Authentication", OAuth2 at POST /token).
+    Kinds are "ping", "manifest", "config" and "layer". With `tokens` (of identity → for access) it wants a bearer
+    token, which it gives for one of identity (OAuth2 of the distribution protocol, POST /token).
     """
 
     document: Document

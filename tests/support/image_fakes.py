@@ -14,6 +14,7 @@ from criserver.errors import InvalidArgument, NotFound, PermissionDenied
 from criserver.lifecycle.admissions import Admissions
 from criserver.model.image import Credentials, ImageDefaults, Layer
 from criserver.model.reference import Reference
+from criserver.ports.admission import Demand
 from criserver.ports.registry import BlobStream, FetchedImage, LayerBlob
 from criserver.state.db import Database
 from criserver.state.seals import Seals
@@ -160,12 +161,12 @@ class FakeAdmission:
     def __init__(self, **demands: str | None) -> None:
         self.demands: dict[str, str | None] = dict(demands)
 
-    async def demand(self, reference: Reference) -> str:
-        """Look it up."""
+    async def demand(self, reference: Reference) -> Demand:
+        """Look it up. One that ends in "NAME" is of the very name."""
         demand = self.demands.get(str(reference), self.demands.get(reference.name, ""))
         if demand is None:
             raise PermissionDenied(f"{reference} is rejected")
-        return demand
+        return Demand(demand.replace("NAME", str(reference)), demand)
 
 
 def unsigned(database: Database) -> Admissions:

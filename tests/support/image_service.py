@@ -63,6 +63,7 @@ async def node(
     registries_conf: Path | str = "",
     *,
     policy: Path | str = "",
+    registries_d: Path | str = "",
     auth_file: Path | str = "",
     auth_dir: Path | str = "",
     pinned: Sequence[str] = (),
@@ -74,7 +75,10 @@ async def node(
     unpacker = Unpacker()
     try:
         repository = ImageRepository(database, boot="this boot")
-        skopeo = Skopeo(SkopeoSettings(registries_conf=str(registries_conf), policy=str(policy)))
+        settings = SkopeoSettings(
+            registries_conf=str(registries_conf), registries_d=str(registries_d), policy=str(policy)
+        )
+        skopeo = Skopeo(settings)
         workspaces = Workspaces(str(root))
         tasks = Tasks()
         images = ImageService(

@@ -10,18 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from criserver.drivers.images.policy import Requirements, accepts_anything, bound, parsed
 from criserver.errors import FailedPrecondition, SignatureRejected
 from criserver.kernel.fds import read_in_root
 from criserver.kernel.offload import offload
 from criserver.model.reference import Reference
+from criserver.ports.admission import Demand
 
 DEFAULT_PATH = "/etc/containers/policy.json"
 LIMIT = 4 << 20
-_ANYTHING = {"type": "insecureAcceptAnything"}
-Requirements = list[Mapping[str, Any]]
 
 
 class PolicyAdmission:
@@ -31,16 +31,16 @@ class PolicyAdmission:
         """`path` is that of the configuration, "" for the one that skopeo takes by itself."""
         self._path, self._configured = path or DEFAULT_PATH, bool(path)
 
-    async def demand(self, reference: Reference) -> str:
+    async def demand(self, reference: Reference) -> Demand:
         """What is demanded of an image of that name; see the port."""
         return await offload(self._demand, reference)
 
-    def _demand(self, reference: Reference) -> str:
+    def _demand(self, reference: Reference) -> Demand:
         try:
             content = read_in_root("/", self._path, LIMIT)
         except FileNotFoundError as error:
             if not self._configured:
-                return ""  # skopeo refuses every pull then, and says so
+                return Demand()  # skopeo refuses every pull then, and says so
             raise FailedPrecondition(f"image.policy: {error}") from error
         except OSError as error:
             raise FailedPrecondition(f"image.policy cannot be read: {error}") from error
@@ -49,52 +49,14 @@ class PolicyAdmission:
             raise SignatureRejected(
                 f"SignatureValidationFailed: image {reference} is rejected by {self._path}, {scope}: change the policy"
             )
-        if all(each == _ANYTHING for each in requirements):
-            return ""
-        return mark(requirements)
-
-
-def parsed(content: bytes, path: str, reference: Reference) -> tuple[str, Requirements]:
-    """The part of a policy that counts for a name, and its requirements; FailedPrecondition when it is no policy."""
-    try:
-        document = json.loads(content)
-        docker = document.get("transports", {}).get("docker", {})
-        for scope in scopes(reference):
-            if scope in docker:
-                return f"scope {scope!r} of docker", _requirements(docker[scope])
-        return "default", _requirements(document["default"])
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise FailedPrecondition(f"image.policy: {path} is no signature policy: {error!r}") from error
-
-
-def _requirements(value: Any) -> Requirements:
-    if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
-        raise ValueError("requirements must be a list of at least one object")
-    return value
-
-
-def scopes(reference: Reference) -> Iterator[str]:
-    """Names of scopes that hold the reference, the narrowest first, and "" for the whole transport.
-
-    A reference by digest is not in the scope of a tag, as for containers/image.
-    """
-    yield str(reference)
-    name = reference.name
-    while True:
-        yield name
-        name, slash, _ = name.rpartition("/")
-        if not slash:
-            break
-    domain = reference.domain.partition(":")[0]
-    while "." in domain:
-        domain = domain.partition(".")[2]
-        yield f"*.{domain}"
-    yield ""
+        if accepts_anything(requirements):
+            return Demand()
+        return Demand(mark(bound(requirements, reference)), mark(requirements))
 
 
 def mark(requirements: Requirements) -> str:
     """A digest over requirements and the keys that they name; FailedPrecondition when one of these cannot be read."""
-    digest = hashlib.sha256(json.dumps(requirements, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(list(requirements), sort_keys=True).encode())
     for path in sorted(set(_files(requirements))):
         try:
             content = read_in_root("/", path, LIMIT)

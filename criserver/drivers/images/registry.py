@@ -112,14 +112,15 @@ class Session:
         """The manifest or index of `source`, as the registry has it."""
         return await self._skopeo.manifest(source, self._workspace, self._authfile)
 
-    async def verify(self, source: str, manifest: Manifest) -> None:
-        """Ask the signature policy about the image that `manifest` describes."""
-        if await offload(self._skopeo.accepts_anything):
+    async def verify(self, reference: Reference, name: str, manifest: Manifest) -> None:
+        """Ask the signature policy about `reference`, which is `name` (by digest) and what `manifest` describes."""
+        requirements = await offload(self._skopeo.required, reference)
+        if requirements is None:
             return
         blobs = os.path.join(self._workspace, "blobs")
         await offload(_make_placeholders, blobs, manifest)
         layout = os.path.join(self._workspace, "verified")
-        await self._skopeo.verify(source, layout, blobs, self._workspace, self._authfile)
+        await self._skopeo.verify(name, requirements, layout, blobs, self._workspace, self._authfile)
 
     async def close(self) -> None:
         """End the proxy, if there is one."""
@@ -148,7 +149,7 @@ class SkopeoRemote:
         proxy = self.session.begin()
         await proxy.open()
         content, manifest = await self._of_this_platform(proxy)
-        await self.session.verify(f"docker://{self.reference.with_digest(self.digest)}", manifest)
+        await self.session.verify(self.reference, self.reference.with_digest(self.digest), manifest)
         config = await proxy.document(manifest.config.digest, manifest.config.size)
 
         def opener(layer: Descriptor) -> Opener:

@@ -6,17 +6,20 @@ Credentials reach it by file only.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from criserver import errors
 from criserver.drivers.images.manifests import DOCUMENT_LIMIT
-from criserver.drivers.images.policy import accepts_anything
+from criserver.drivers.images.policy import Requirements, accepts_anything, bound, for_one, parsed
 from criserver.drivers.images.proxy import ImageProxy
 from criserver.drivers.images.skopeo_words import explain
 from criserver.kernel.fds import read_in_root
+from criserver.kernel.offload import offload
 from criserver.kernel.process import run
+from criserver.model.reference import Reference
 
 POLICY = "/etc/containers/policy.json"
 """Where skopeo looks for the signature policy."""
@@ -32,6 +35,7 @@ class SkopeoSettings:
 
     skopeo: str = "skopeo"
     registries_conf: str = ""
+    registries_d: str = ""
     policy: str = ""
     seconds: float = 3600.0
     procs: tuple[str, ...] = ()
@@ -56,29 +60,42 @@ class Skopeo:
         argv = self._command(workspace, ("experimental-image-proxy", "--authfile", authfile))
         return ImageProxy(argv, _environment(workspace), source, self._settings.procs)
 
-    def accepts_anything(self) -> bool:
-        """Whether policy.json refuses nothing, so that nobody needs to ask. Blocks."""
+    def required(self, reference: Reference) -> Requirements | None:
+        """What policy.json requires of a name, of its tag itself if it has one; None when nobody needs to ask.
+
+        FailedPrecondition when it is no policy. Blocks.
+        """
+        path = self._settings.policy or POLICY
         try:
-            return accepts_anything(read_in_root("/", self._settings.policy or POLICY, DOCUMENT_LIMIT))
-        except OSError:
-            return False
+            content = read_in_root("/", path, DOCUMENT_LIMIT)
+        except OSError as error:
+            raise errors.FailedPrecondition(f"signature policy (image.policy) {path}: {error}") from error
+        requirements = parsed(content, path, reference)[1]
+        return None if accepts_anything(requirements) else bound(requirements, reference)
 
-    async def verify(self, source: str, layout: str, blobs: str, workspace: str, authfile: str) -> None:
-        """Ask policy.json about `source`; PermissionDenied when it is refused.
+    async def verify(
+        self, name: str, requirements: Requirements, layout: str, blobs: str, workspace: str, authfile: str
+    ) -> None:
+        """Whether the image `name` (by digest) meets `requirements`; SignatureRejected when it does not.
 
-        skopeo asks when it copies. So it copies, into the new OCI `layout`, but finds the blobs in the directory
+        skopeo looks when it copies. So it copies, into the new OCI `layout`, but finds the blobs in the directory
         `blobs` already: it looks whether a file of the name is there, and not into it.
         """
+        policy = os.path.join(workspace, "policy.json")
+        await offload(_write, policy, for_one(name, requirements))
         argv = ("copy", "--quiet", "--remove-signatures", "--src-authfile", authfile, "--dest-shared-blob-dir", blobs)
-        await self._run((*argv, source, f"oci:{layout}"), workspace, RESOLVE_SECONDS, source)
+        source = f"docker://{name}"
+        await self._run((*argv, source, f"oci:{layout}"), workspace, RESOLVE_SECONDS, source, policy)
 
     async def copy(self, source: str, target: str, workspace: str) -> None:
         """Copy an image of an archive unchanged into the new directory `target` (transport "dir")."""
         argv = ("copy", "--quiet", source, f"dir:{target}")
         await self._run(argv, workspace, self._settings.seconds, source)
 
-    async def _run(self, arguments: Sequence[str], workspace: str, seconds: float, source: str) -> bytes:
-        argv = self._command(workspace, arguments)
+    async def _run(
+        self, arguments: Sequence[str], workspace: str, seconds: float, source: str, policy: str = ""
+    ) -> bytes:
+        argv = self._command(workspace, arguments, policy)
         done = await run(
             argv, env=_environment(workspace), timeout=seconds, limit=DOCUMENT_LIMIT, procs=self._settings.procs
         )
@@ -88,15 +105,22 @@ class Skopeo:
             raise errors.ResourceExhausted(f"{source}: the manifest has more than {DOCUMENT_LIMIT} bytes")
         return done.stdout
 
-    def _command(self, workspace: str, arguments: Sequence[str]) -> tuple[str, ...]:
+    def _command(self, workspace: str, arguments: Sequence[str], policy: str = "") -> tuple[str, ...]:
         options: list[str] = []
         if self._settings.registries_conf:
             options += ["--registries-conf", self._settings.registries_conf]
-        if self._settings.policy:
-            options += ["--policy", self._settings.policy]
+        if self._settings.registries_d:
+            options += ["--registries.d", self._settings.registries_d]
+        if policy := policy or self._settings.policy:
+            options += ["--policy", policy]
         return (*self._wrapper, self._settings.skopeo, *options, "--tmpdir", workspace, *arguments)
 
 
 def _environment(workspace: str) -> dict[str, str]:
     """Without a home of the user's, so that credentials kept there are not used unasked."""
     return {"HOME": workspace, "XDG_RUNTIME_DIR": workspace}
+
+
+def _write(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)

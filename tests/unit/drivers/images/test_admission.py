@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from criserver.drivers.images.admission import PolicyAdmission, parsed, scopes
+from criserver.drivers.images.admission import PolicyAdmission
 from criserver.errors import FailedPrecondition, PermissionDenied
 from criserver.model.reference import parse_reference
+from criserver.ports.admission import Demand
 
 ANY, REJECT = [{"type": "insecureAcceptAnything"}], [{"type": "reject"}]
 DIGEST = "sha256:" + "f" * 64
@@ -20,39 +21,13 @@ def policy(default: Any = ANY, **docker: Any) -> bytes:
     return json.dumps({"default": default, "transports": {"docker": docker}}).encode()
 
 
-@pytest.mark.parametrize(
-    ("reference", "expected"),
-    [
-        (
-            "busybox",
-            ["docker.io/library/busybox:latest", "docker.io/library/busybox", "docker.io/library", "docker.io", "*.io"],
-        ),
-        (
-            f"a.b.example:5000/x/y:1@{DIGEST}",
-            [
-                f"a.b.example:5000/x/y@{DIGEST}", "a.b.example:5000/x/y", "a.b.example:5000/x", "a.b.example:5000",
-                "*.b.example", "*.example",
-            ],
-        ),
-        ("localhost/x", ["localhost/x:latest", "localhost/x", "localhost"]),
-    ],
-)  # fmt: skip
-def test_scopes_as_containers_image_orders_them(reference: str, expected: list[str]) -> None:
-    assert list(scopes(parse_reference(reference))) == [*expected, ""]
-
-
-def test_the_narrowest_scope_counts_and_then_the_default() -> None:
-    content = policy(REJECT, **{"docker.io": REJECT, "docker.io/library/busybox": ANY, "*.example": ANY})
-    for name, rejected in (("busybox", False), ("nginx", True), ("a.example/x", False), ("quay.io/x", True)):
-        scope, requirements = parsed(content, "/p", parse_reference(name))
-        assert (requirements == REJECT) is rejected, scope
-    whole = policy(REJECT, **{"": ANY})
-    assert parsed(whole, "/p", parse_reference("x")) == ("scope '' of docker", ANY)
-
-
-async def demand(path: Path, content: bytes, name: str = "a.example/app:1") -> str:
+async def demanded(path: Path, content: bytes, name: str = "a.example/app:1") -> Demand:
     (path / "policy.json").write_bytes(content)
     return await PolicyAdmission(str(path / "policy.json")).demand(parse_reference(name))
+
+
+async def demand(path: Path, content: bytes) -> str:
+    return (await demanded(path, content)).mark
 
 
 async def test_accepted_and_rejected(tmp_path: Path) -> None:
@@ -81,6 +56,14 @@ async def test_a_demand_changes_with_its_keys_and_no_more(tmp_path: Path) -> Non
         await demand(tmp_path, policy(**{"a.example": signed}))
 
 
+async def test_names_that_the_same_words_are_about(tmp_path: Path) -> None:
+    signed = policy(**{"a.example": [{"type": "signedBy", "keyType": "GPGKeys", "keyData": "eA=="}]})
+    names = ("a.example/app:1", "a.example/app:2", f"a.example/app@{DIGEST}", f"a.example/other@{DIGEST}")
+    demands = [await demanded(tmp_path, signed, name) for name in names]
+    assert len({each.origin for each in demands}) == 1
+    assert len({each.mark for each in demands}) == 3, "each tag has its own, digests share theirs"
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -99,4 +82,4 @@ async def test_files_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(FailedPrecondition, match="image.policy"):
         await PolicyAdmission(str(tmp_path / "none")).demand(parse_reference("x"))
     monkeypatch.setattr("criserver.drivers.images.admission.DEFAULT_PATH", str(tmp_path / "none"))
-    assert await PolicyAdmission().demand(parse_reference("x")) == "", "then skopeo refuses every pull"
+    assert await PolicyAdmission().demand(parse_reference("x")) == Demand(), "then skopeo refuses every pull"
