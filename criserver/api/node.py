@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
@@ -31,8 +31,10 @@ log = logging.getLogger(__name__)
 class NodeHandlers:
     """What this server is and whether pods can run on it."""
 
-    def __init__(self, runtime: Runtime, network: Network, cgroups: Cgroups, verbose: Mapping[str, Any]) -> None:
-        """`verbose` is the effective configuration, shown by a verbose Status."""
+    def __init__(
+        self, runtime: Runtime, network: Network, cgroups: Cgroups, verbose: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """`verbose` is the configuration in force, shown by a verbose Status."""
         self._runtime, self._network, self._cgroups, self._verbose = runtime, network, cgroups, verbose
         self._started = time.time_ns()
 
@@ -50,7 +52,7 @@ class NodeHandlers:
         conditions = [await self._runtime_ready(), await self._network_ready()]
         info = {}
         if request.verbose:
-            info = {"config": json.dumps(self._verbose), "runtime": self._default(), "server": await self._server()}
+            info = {"config": json.dumps(self._verbose()), "runtime": self._default(), "server": await self._server()}
         return pb.StatusResponse(
             status=pb.RuntimeStatus(conditions=conditions),
             info=info,

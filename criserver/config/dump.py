@@ -35,8 +35,7 @@ def _section(section: object) -> list[str]:
     parts = []
     for field in dataclasses.fields(section):  # type: ignore[arg-type] # every section is a dataclass
         value = getattr(section, field.name)
-        doc = field.metadata["doc"] + (" [reload]" if field.metadata.get("live") else "")
-        comment = "".join(f"# {line}\n" for line in textwrap.wrap(doc, 100))
+        comment = "".join(f"# {line}\n" for line in textwrap.wrap(field.metadata["doc"], 100))
         if dataclasses.is_dataclass(value):
             body = f"{field.name}:\n" + textwrap.indent("".join(_section(value)), "  ")
         else:

@@ -1,7 +1,9 @@
 """The configuration in force while the server runs, and what becomes of it when its files have changed.
 
 A reload takes the files as a whole or not at all. Keys that the schema marks as live are asked for at each use, so they
-hold from the next request on; the others are compared, and named as waiting for a restart. Knows no signals or sockets.
+hold from the next request on; the others are compared, and named as waiting for a restart. Of a handler, or any other
+section in a mapping, the live keys are taken up while it is there; that it comes or goes waits. Knows no signals or
+sockets.
 """
 
 from __future__ import annotations
@@ -50,13 +52,16 @@ class Live:
         """The configuration in force. For a live key ask again at each use."""
         return self._current
 
-    def reload(self) -> Changes:
-        """Read the files again and take up what can be; ConfigError when they are wrong, and then nothing changes."""
-        new = self._source()
-        changes = tuple(_differences(self._current, new))
-        applied = tuple(each for each in changes if each.key in LIVE)
-        self._current = _take(self._current, new)
-        return Changes(applied, tuple(each for each in changes if each.key not in LIVE))
+    def reload(self, prepare: Callable[[Config], None] = lambda _: None) -> Changes:
+        """Read the files again and take up what can be; ConfigError when they are wrong, and then nothing changes.
+
+        `prepare` gets what will be in force, and may find it wrong too.
+        """
+        old, new = self._current, self._source()
+        taken: Config = _take(old, new)
+        prepare(taken)
+        self._current = taken
+        return Changes(tuple(_differences(old, taken)), tuple(_differences(taken, new)))
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> Iterator[Change]:
@@ -85,20 +90,10 @@ def _take(old: Any, new: Any) -> Any:
     taken = {}
     for field in dataclasses.fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
-        if dataclasses.is_dataclass(before):
-            taken[field.name] = _take(before, after)
-        elif field.metadata.get("live"):
+        if field.metadata.get("live"):
             taken[field.name] = after
+        elif dataclasses.is_dataclass(before):
+            taken[field.name] = _take(before, after)
+        elif isinstance(before, dict):
+            taken[field.name] = {name: _take(each, after.get(name, each)) for name, each in before.items()}
     return dataclasses.replace(old, **taken)
-
-
-def _live_keys(section: object, prefix: str = "") -> Iterator[str]:
-    for field in dataclasses.fields(section):  # type: ignore[arg-type] # every section is a dataclass
-        value = getattr(section, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from _live_keys(value, f"{prefix}{field.name}.")
-        elif field.metadata.get("live"):
-            yield prefix + field.name
-
-
-LIVE = frozenset(_live_keys(Config()))

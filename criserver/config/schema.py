@@ -59,7 +59,7 @@ def _key(default: T, doc: str, *, live: bool = False) -> T:
 
     A `live` key is asked for at each use, so that a reload changes it (`config/live`); any other needs a restart.
     """
-    return field(default=default, metadata={"doc": doc, "live": live})
+    return field(default=default, metadata={"doc": doc + " [reload]" * live, "live": live})
 
 
 def _section(kind: type[T], doc: str) -> T:
@@ -83,18 +83,24 @@ class Handler:
         (),
         "annotations of pods and containers that reach the runtime: a key, or the beginning of keys and a *; the "
         "container's count more than the pod's; none of org.systemd.property",
+        live=True,
     )
     seccomp_profile: str = _key(
-        "", "the profile (containers-common's form, JSON) that RuntimeDefault means here; empty: the host's"
+        "", "the profile (containers-common's form, JSON) that RuntimeDefault means here; empty: the host's", live=True
     )
-    privileged_without_host_devices: bool = _key(False, "whether privileged containers get no device of the host")
+    privileged_without_host_devices: bool = _key(
+        False, "whether privileged containers get no device of the host", live=True
+    )
     minimum_memory: int | None = _key(
-        None, "bytes below which a memory limit is refused, as nothing starts with it; null: what the type needs"
+        None,
+        "bytes below which a memory limit is refused, as nothing starts with it; null: what the type needs",
+        live=True,
     )
     base_spec: str = _key(
         "",
         "an OCI config.json that containers begin from: what neither request nor configuration says comes from it, "
         "except who runs and what it may do; empty: none",
+        live=True,
     )
 
 
@@ -131,41 +137,51 @@ class RuntimeConfig:
         CgroupDriver.AUTO, "auto, cgroupfs or systemd; must be the kubelet's; auto is systemd where it is process 1"
     )
     cdi_spec_dirs: tuple[str, ...] = _key(
-        ("/etc/cdi", "/var/run/cdi"), "directories of CDI files (JSON, YAML), the later one counting more"
+        ("/etc/cdi", "/var/run/cdi"), "directories of CDI files (JSON, YAML), the later one counting more", live=True
     )
     hooks_dirs: tuple[str, ...] = _key(
         ("/usr/share/containers/oci/hooks.d",),
         "directories of files that add hooks to containers (oci-hooks(5)), the later one counting more",
+        live=True,
     )
     default_capabilities: tuple[str, ...] | None = _key(
-        None, "capabilities of containers before a request adds and drops some; null: the fourteen that are usual"
+        None,
+        "capabilities of containers before a request adds and drops some; null: the fourteen that are usual",
+        live=True,
     )
     default_sysctls: tuple[str, ...] = _key(
-        (), "KEY=VALUE: sysctls of pods that have the namespace for themselves and say nothing else"
+        (), "KEY=VALUE: sysctls of pods that have the namespace for themselves and say nothing else", live=True
     )
-    default_env: tuple[str, ...] = _key((), "NAME=VALUE: variables of containers; image and request count more")
-    default_ulimits: tuple[str, ...] = _key((), "NAME=SOFT:HARD as in nofile=1024:4096: limits of processes; -1: none")
+    default_env: tuple[str, ...] = _key(
+        (), "NAME=VALUE: variables of containers; image and request count more", live=True
+    )
+    default_ulimits: tuple[str, ...] = _key(
+        (), "NAME=SOFT:HARD as in nofile=1024:4096: limits of processes; -1: none", live=True
+    )
     default_mounts: tuple[str, ...] = _key(
-        (), "SOURCE:DESTINATION or SOURCE:DESTINATION:OPTION,...: paths of the host in containers, as in /a:/b:ro,exec"
+        (),
+        "SOURCE:DESTINATION or SOURCE:DESTINATION:OPTION,...: paths of the host in containers, as in /a:/b:ro,exec",
+        live=True,
     )
     block_io_classes: dict[str, BlockIoClass] = field(
         default_factory=dict,
         metadata={
             "doc": "classes that pods choose by the annotation blockio.resources.beta.kubernetes.io/pod, or "
-            "/container.NAME for one container. Keys of each: " + _docs(BlockIoClass)
+            "/container.NAME for one container [reload]. Keys of each: " + _docs(BlockIoClass),
+            "live": True,
         },
     )
     read_only: bool = _key(
-        False, "whether all containers' roots are read-only, with /run, /tmp and /var/tmp in memory"
+        False, "whether all containers' roots are read-only, with /run, /tmp and /var/tmp in memory", live=True
     )
-    timezone: str = _key("", "zone of containers, as in Europe/Berlin; Local: the host's; empty: the image's")
-    umask: str = _key(
-        "", "umask of containers' processes, octal, as in '0022'; runc 1.1 keeps to it but in exec; empty: 0022"
+    timezone: str = _key(
+        "", "zone of containers, as in Europe/Berlin; Local: the host's; empty: the image's", live=True
     )
-    pids_limit: int = _key(0, "processes and threads that a container may have; 0: as many as its pod")
-    shm_size: int = _key(64 << 20, "bytes of a pod's /dev/shm")
+    umask: str = _key("", "umask of containers' processes, octal, as in '0022'; empty: 0022", live=True)
+    pids_limit: int = _key(0, "processes and threads that a container may have; 0: as many as its pod", live=True)
+    shm_size: int = _key(64 << 20, "bytes of a pod's /dev/shm", live=True)
     device_ownership_from_security_context: bool = _key(
-        False, "whether devices that a container asks for belong to its user, and not to the host's owner"
+        False, "whether devices that a container asks for belong to its user, and not to the host's owner", live=True
     )
 
 

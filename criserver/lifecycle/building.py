@@ -43,11 +43,11 @@ class Builder:
         powers: Powers,
         containers: Containers,
         facts: Callable[[], HostFacts],
-        policies: Mapping[str, Policy],
+        policies: Callable[[str], Policy],
         *,
         node_name: str,
     ) -> None:
-        """`facts` is asked at each build: devices come and go. `policies` are those of the handlers, by name."""
+        """Both are asked at each build: `facts`, since devices come and go, and the handler's `policies`."""
         self._powers, self._containers, self._facts, self._node_name = powers, containers, facts, node_name
         self._policies = policies
         self._said: set[str] = set()
@@ -94,7 +94,7 @@ class Builder:
             edits=await powers.injections.devices(cdi_requested(config.cdi_devices, config.annotations)),
             hooks=await powers.injections.hooks(),
             host=self._host(sandbox.runtime_handler),
-            policy=self._policies.get(sandbox.runtime_handler, Policy()),
+            policy=self._policies(sandbox.runtime_handler),
         )
         spec = build(wish)
         self._say_once(clamped(wish))

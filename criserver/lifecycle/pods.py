@@ -53,7 +53,7 @@ class PodLifecycle:
         traces: Traces,
         *,
         node_name: str,
-        default_sysctls: Mapping[str, str] = NO_SYSCTLS,
+        default_sysctls: Callable[[], Mapping[str, str]] = lambda: NO_SYSCTLS,
     ) -> None:
         """`default_sysctls` are set in pods that have the namespace for themselves and say nothing else."""
         self._sandboxes, self._journal, self._powers = sandboxes, journal, powers
@@ -124,7 +124,7 @@ class PodLifecycle:
         kinds = {"uts"}
         kinds |= {"net"} if options.network is not NamespaceMode.NODE else set()
         kinds |= {"ipc"} if options.ipc is not NamespaceMode.NODE else set()
-        values = sysctls.with_defaults(self._default_sysctls, config.sysctls, options)
+        values = sysctls.with_defaults(self._default_sysctls(), config.sysctls, options)
         with stages.stage("namespaces"):
             await undo.step(
                 NAMESPACES,

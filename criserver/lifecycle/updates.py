@@ -44,7 +44,7 @@ class ResourceUpdates:
         operations: Operations,
         locks: Locks,
         facts: Callable[[], HostFacts],
-        policies: Mapping[str, Policy],
+        policies: Callable[[str], Policy],
     ) -> None:
         self._sandboxes, self._containers, self._powers = sandboxes, containers, powers
         self._readings, self._operations, self._locks, self._facts = readings, operations, locks, facts
@@ -100,7 +100,7 @@ class ResourceUpdates:
                 "linux.hugepage_limits: no runtime changes them while a container lives; make the container anew"
             )
         # Of the policy only what a limit must not fall below: what else it says was in force at the creation.
-        minimum = self._policies.get(row.runtime_handler, Policy()).minimum_memory
+        minimum = self._policies(row.runtime_handler).minimum_memory
         limits = self._document(wanted, "linux", Policy(minimum_memory=minimum))
         if asked.memory_limit_in_bytes > 0:
             await self._check_memory(row, asked.memory_limit_in_bytes)

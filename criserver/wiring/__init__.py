@@ -68,8 +68,7 @@ from criserver.streaming.tls import Certificate
 from criserver.wiring.checking import checker
 from criserver.wiring.images import image_half, pulls_cgroup, writable_mountpoint
 from criserver.wiring.observing import Observing
-from criserver.wiring.policies import default_sysctls
-from criserver.wiring.policies import policies as policies_of
+from criserver.wiring.policies import Policies
 from criserver.wiring.powers import build_powers, own_cgroup, removed, running_monitors
 
 log = logging.getLogger(__name__)
@@ -97,8 +96,7 @@ class Server:
 
 async def build(live: Live, tasks: Tasks) -> Server:
     """Build everything; CriError says what this host lacks."""
-    config, mountpoint = live.current, writable_mountpoint(live.current)
-    policies, sysctls = policies_of(config.runtime), default_sysctls(config.runtime)
+    config, mountpoint, policies = live.current, writable_mountpoint(live.current), Policies(live.current.runtime)
     database = Database(os.path.join(config.root, "criserver.db"))
     sandboxes, containers, journal = Sandboxes(database), Containers(database), Journal(database)
     operations, locks = Operations(tasks), Locks()
@@ -107,25 +105,26 @@ async def build(live: Live, tasks: Tasks) -> Server:
     cgroups = open_cgroups(config.runtime.cgroup_driver)
     images, image_check = await image_half(live, database, operations, metrics, cgroups)
     monitors = await running_monitors(config, cgroups)
-    powers = await build_powers(config, cgroups, monitors, images, metrics)
+    powers = await build_powers(live, cgroups, monitors, images, metrics)
     deliveries, exits = Deliveries(sandboxes, containers, tasks), Exits(containers, powers, tasks, locks, metrics)
     await apparmor.load_default()
     facts, node_name = Facts(), platform.node()
-    builder = Builder(powers, containers, facts, policies, node_name=node_name)
+    builder = Builder(powers, containers, facts, policies.of, node_name=node_name)
     lives = ContainerLifecycle(
         sandboxes, containers, journal, powers, builder, exits, operations, locks, deliveries, traces
     )
     pods = PodLifecycle(
-        sandboxes, journal, powers, lives, operations, deliveries, traces, node_name=node_name, default_sysctls=sysctls
-    )
+        sandboxes, journal, powers, lives, operations, deliveries, traces,
+        node_name=node_name, default_sysctls=policies.sysctls,
+    )  # fmt: skip
     readings = KernelStats(cgroupfs.hierarchies(), facts().hugepage_sizes)
-    updates = ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts, policies)
+    updates = ResourceUpdates(sandboxes, containers, powers, readings, operations, locks, facts, policies.of)
     stats = StatsService(sandboxes, containers, powers, readings, tasks, period=config.stats.collection_period)
     streams = StreamService(sandboxes, containers, powers, ContainerStreams(config.state, monitors.places))
     streaming = _streaming(config, streams, tasks)
     undoers = {**pod_undoers(powers), **container_undoers(powers)}
     events = Events(sandboxes, containers, powers.clock, metrics)
-    healthy, reload = HealthHandlers((RUNTIME.full_name, IMAGES.full_name)), partial(_reload, live)
+    healthy, reload = HealthHandlers((RUNTIME.full_name, IMAGES.full_name)), partial(_reload, live, policies)
     garbage = GarbageCollector(sandboxes, containers, journal, powers, undoers)
     check = checker(config, sandboxes, containers, journal, powers, image_check, garbage, operations)
     observing.count(sandboxes, containers, events, check, images, monitors)
@@ -135,7 +134,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
         ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
         StreamHandlers(streaming),
         ResourceHandlers(updates),
-        NodeHandlers(powers.runtime, powers.network, powers.cgroups, dataclasses.asdict(config)),
+        NodeHandlers(powers.runtime, powers.network, powers.cgroups, lambda: dataclasses.asdict(live.current)),
         StatsHandlers(stats, mountpoint),
         EventHandlers(events),
         MetricHandlers(stats, config.stats.metric_groups),
@@ -169,9 +168,9 @@ async def _leave(
         await removed(cgroups, own_cgroup(state, cgroups))
 
 
-def _reload(live: Live) -> Changes:
+def _reload(live: Live, policies: Policies) -> Changes:
     """Take up the files anew, and tell the log."""
-    changes = live.reload()
+    changes = live.reload(lambda config: policies.take_up(config.runtime))
     logs.set_level(live.current.log_level)
     for line in changes.lines():
         log.info("configuration: %s", line)

@@ -1,4 +1,7 @@
-"""What the configuration says of containers, as the values that `spec` takes: one `Policy` for each handler."""
+"""What the configuration says of containers, as the values that `spec` takes: one `Policy` for each handler.
+
+The files that it names are read with it: at the start and at each reload.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,27 @@ from criserver.spec.wish import DefaultMount, HostFacts, Policy, Rlimit
 # Bytes. Less and the runtime's own init is killed before it can say a word (cri-o's container_min_memory).
 MINIMUM_MEMORY = {HandlerType.RUNC: 12 << 20, HandlerType.CRUN: 500 << 10}
 DOCUMENT_LIMIT = 1 << 20
+_NONE = Policy()
+
+
+class Policies:
+    """The policies in force. One per server."""
+
+    def __init__(self, runtime: RuntimeConfig) -> None:
+        """ConfigError as in `take_up`."""
+        self.take_up(runtime)
+
+    def take_up(self, runtime: RuntimeConfig) -> None:
+        """From now on they are these; ConfigError names a key that cannot be used, and then nothing changes."""
+        self._current = policies(runtime), default_sysctls(runtime)
+
+    def of(self, handler: str) -> Policy:
+        """Those of a handler's containers; none for one that was taken away since."""
+        return self._current[0].get(handler, _NONE)
+
+    def sysctls(self) -> Mapping[str, str]:
+        """Those of pods that say nothing else."""
+        return self._current[1]
 
 
 def policies(runtime: RuntimeConfig) -> Mapping[str, Policy]:

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 
+from criserver.config.live import Live
 from criserver.config.schema import Config
 from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
@@ -52,9 +53,10 @@ async def running_monitors(config: Config, cgroups: CgroupfsDriver) -> ConmonMon
 
 
 async def build_powers(
-    config: Config, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService, metrics: Metrics
+    live: Live, cgroups: CgroupfsDriver, monitors: ConmonMonitors, images: ImageService, metrics: Metrics
 ) -> Powers:
     """One driver per port; CriError says what this host lacks."""
+    config = live.current
     lacks_idmap = await idmap_probe.lacks(config.store, config.state, monitors.zygote)
     if lacks_idmap:
         log.info("no pod can have a user namespace of its own here: %s", lacks_idmap)
@@ -85,12 +87,14 @@ async def build_powers(
         rootfs=OverlayRootfs(config.root, config.state, store=config.store),
         image_volumes=ImageVolumesDriver(config.store, config.state),
         network=network,
-        pod_files=PodFilesDriver(config.state, shm_size=config.runtime.shm_size),
+        pod_files=PodFilesDriver(config.state, shm_size=lambda: live.current.runtime.shm_size),
         bundles=BundlesDriver(config.root, config.state),
         host=HostDriver(),
         images=images,
         clock=SystemClock(),
-        injections=InjectionFiles(config.runtime.cdi_spec_dirs, config.runtime.hooks_dirs),
+        injections=InjectionFiles(
+            lambda: live.current.runtime.cdi_spec_dirs, lambda: live.current.runtime.hooks_dirs
+        ),
     )
 
 

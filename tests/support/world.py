@@ -30,7 +30,7 @@ from criserver.model.security import (
     UserNamespace,
 )
 from criserver.observe.metrics import Metrics
-from criserver.spec.wish import HostFacts
+from criserver.spec.wish import HostFacts, Policy
 from criserver.state.containers import Containers
 from criserver.state.db import Database
 from criserver.state.journal import Journal
@@ -55,7 +55,7 @@ class House:
         self.deliveries = Deliveries(self.sandboxes, self.containers, self.tasks)
         self.metrics = Metrics()
         self.exits = Exits(self.containers, self.powers, self.tasks, self.locks, self.metrics)
-        builder = Builder(self.powers, self.containers, HostFacts, {}, node_name="node")
+        builder = Builder(self.powers, self.containers, HostFacts, lambda _: Policy(), node_name="node")
         self.traces = Traces(TraceRows(self.database), self.tasks, self.metrics)
         self.lives = ContainerLifecycle(
             self.sandboxes, self.containers, self.journal, self.powers, builder, self.exits, self.operations,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from criserver.drivers.injections import oci_hooks
 from criserver.drivers.injections.cdi import Catalogue, catalogue
@@ -15,8 +15,8 @@ from criserver.model.edits import NO_EDITS, Edits, HookRule, cdi_name
 class InjectionFiles:
     """Implements `ports.injections.Injections`. Files may change at any time and count from the next container on."""
 
-    def __init__(self, cdi_dirs: Sequence[str], hooks_dirs: Sequence[str]) -> None:
-        """Of both, later directories count more."""
+    def __init__(self, cdi_dirs: Callable[[], Sequence[str]], hooks_dirs: Callable[[], Sequence[str]]) -> None:
+        """Both are asked at each use; of each, later directories count more."""
         self._cdi: OperatorFiles[Catalogue] = OperatorFiles(cdi_dirs, (".json", ".yaml"), catalogue)
         self._hooks = OperatorFiles(hooks_dirs, (".json",), oci_hooks.rules)
 

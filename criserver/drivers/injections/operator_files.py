@@ -30,10 +30,13 @@ class OperatorFiles(Generic[T]):
     """What the files of some directories mean."""
 
     def __init__(
-        self, directories: Sequence[str], extensions: tuple[str, ...], parse: Callable[[Sequence[OperatorFile]], T]
+        self,
+        directories: Callable[[], Sequence[str]],
+        extensions: tuple[str, ...],
+        parse: Callable[[Sequence[OperatorFile]], T],
     ) -> None:
         """`parse` gets the files in the order of the directories and their names, hidden ones left out."""
-        self._directories, self._extensions, self._parse = tuple(directories), extensions, parse
+        self._directories, self._extensions, self._parse = directories, extensions, parse
         self._known: tuple[_Sign, T] | None = None
 
     def current(self) -> T:
@@ -47,7 +50,7 @@ class OperatorFiles(Generic[T]):
     def _look(self) -> tuple[_Sign, list[tuple[str, int]]]:
         """What would change if a file did, and the files."""
         sign, paths = [], []
-        for priority, directory in enumerate(self._directories):
+        for priority, directory in enumerate(self._directories()):
             for name in self._names(directory):
                 path = os.path.join(directory, name)
                 status = _status(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from criserver.kernel import mount
 from criserver.kernel.fds import remove_tree
@@ -21,8 +22,8 @@ NODE_FILE_LIMIT = 1 << 20
 class PodFilesDriver:
     """Implements `ports.pod_files.PodFiles`."""
 
-    def __init__(self, state: str, *, shm_size: int = SHM_SIZE) -> None:
-        """`shm_size`: bytes of each pod's /dev/shm."""
+    def __init__(self, state: str, *, shm_size: Callable[[], int] = lambda: SHM_SIZE) -> None:
+        """`shm_size`: bytes of a new pod's /dev/shm."""
         self._base, self._shm_size = os.path.join(state, "sandboxes"), shm_size
 
     def paths(self, sandbox_id: str, config: SandboxConfig) -> PodPaths:
@@ -68,7 +69,7 @@ class PodFilesDriver:
             os.makedirs(paths.shm, mode=0o700, exist_ok=True)
             if not mount.is_mountpoint(paths.shm):
                 flags = mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
-                options = f"mode=1777,size={self._shm_size},uid={root[0]},gid={root[1]}"
+                options = f"mode=1777,size={self._shm_size()},uid={root[0]},gid={root[1]}"
                 asked("mount", f"mount -t tmpfs -o nosuid,nodev,noexec,{options} shm {paths.shm}")
                 mount.mount("shm", paths.shm, "tmpfs", flags, options)
 

@@ -61,7 +61,7 @@ class Node:
         self.runtime, self.network = Runtime(World()), Network(World())
 
     def handlers(self, cgroups: FakeCgroups) -> NodeHandlers:
-        return NodeHandlers(self.runtime, self.network, cgroups, {"root": "/var/lib/criserver"})
+        return NodeHandlers(self.runtime, self.network, cgroups, lambda: {"root": "/var/lib/criserver"})
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from criserver.config.live import LIVE, Change, Live
+from criserver.config.live import Change, Live
 from criserver.config.schema import Config, Handler, ImageConfig, LogLevel, NetworkConfig, RuntimeConfig
 from criserver.errors import ConfigError
 
@@ -75,10 +77,65 @@ def test_what_is_wrong_changes_nothing() -> None:
     assert live.current is before
 
 
-def test_every_live_key_is_a_key() -> None:
-    def has(section: object, names: list[str]) -> bool:
-        value = getattr(section, names[0])
-        return has(value, names[1:]) if len(names) > 1 else not dataclasses.is_dataclass(value)
+def test_the_live_keys_of_a_handler_are_taken_up_and_the_others_wait() -> None:
+    source = Source()
+    live = Live(source)
+    handlers = {**Config().runtime.handlers, "runc": Handler(path="/opt/runc", annotations=("a",))}
+    source.config = Config(runtime=RuntimeConfig(handlers=handlers))
+    changes = live.reload()
+    assert [each.key for each in changes.applied] == ["runtime.handlers.runc.annotations"]
+    assert [each.key for each in changes.waiting] == ["runtime.handlers.runc.path"]
+    assert live.current.runtime.handlers["runc"] == Handler(annotations=("a",))
 
-    assert LIVE
-    assert all(has(Config(), key.split(".")) for key in LIVE)
+
+def test_a_handler_that_is_gone_stays_until_the_restart() -> None:
+    source = Source()
+    live = Live(source)
+    source.config = Config(runtime=RuntimeConfig(handlers={"crun": Config().runtime.handlers["crun"]}))
+    assert [(each.key, each.new) for each in live.reload().waiting] == [("runtime.handlers.runc", None)]
+    assert live.current == Config()
+
+
+def test_what_cannot_be_prepared_changes_nothing() -> None:
+    def prepare(config: Config) -> None:
+        raise ConfigError(f"no umask {config.runtime.umask}")
+
+    source = Source()
+    live = Live(source)
+    source.config = Config(log_level=LogLevel.DEBUG, runtime=RuntimeConfig(umask="0077"))
+    with pytest.raises(ConfigError, match="no umask 0077"):
+        live.reload(prepare)
+    assert live.current == Config()
+    prepared: list[Config] = []
+    live.reload(prepared.append)
+    assert prepared == [live.current] == [source.config]
+
+
+def keys(section: object, *above: str) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Every key below a section, and whether it is live."""
+    for each in dataclasses.fields(section):  # type: ignore[arg-type] # every section is a dataclass
+        value = getattr(section, each.name)
+        if dataclasses.is_dataclass(value):
+            yield from keys(value, *above, each.name)
+        else:
+            yield (*above, each.name), bool(each.metadata.get("live"))
+
+
+def changed(section: Any, place: tuple[str, ...]) -> Any:
+    """The section with another value at that place."""
+    name, *below = place
+    value = changed(getattr(section, name), tuple(below)) if below else "other"
+    return dataclasses.replace(section, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("place", "is_live"), [each for each in keys(Config()) if each[0] != ("runtime", "handlers")], ids=str
+)
+def test_each_key_is_taken_up_or_waits_as_the_schema_says(place: tuple[str, ...], is_live: bool) -> None:
+    source = Source()
+    live = Live(source)
+    source.config = changed(Config(), place)
+    changes = live.reload()
+    assert [each.key for each in (changes.applied if is_live else changes.waiting)] == [".".join(place)]
+    assert not (changes.waiting if is_live else changes.applied)
+    assert (live.current == source.config) == is_live

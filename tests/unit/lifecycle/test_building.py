@@ -33,7 +33,8 @@ class Bench:
 
     async def build(self, config: ContainerConfig, image: Image = IMAGE, handler: str = "") -> dict[str, Any]:
         """The document of a container of that configuration."""
-        builder = Builder(self.house.powers, self.house.containers, lambda: self.facts, self.policies, node_name="node")
+        policies = lambda handler: self.policies.get(handler, Policy())  # noqa: E731
+        builder = Builder(self.house.powers, self.house.containers, lambda: self.facts, policies, node_name="node")
         sandbox = replace(self.sandbox, runtime_handler=handler)
         return (await builder.build(sandbox, self.row(config), image, "/rootfs/c1")).spec
 
@@ -124,7 +125,7 @@ async def test_mounts_of_the_request(bench: Bench) -> None:
 
 async def test_image_volumes_lie_where_they_were_mounted(bench: Bench, house: House) -> None:
     mounts = (Mount("/whole", image=ImageSpec("x")), Mount("/part", image=ImageSpec("x"), image_sub_path="etc"))
-    builder = Builder(house.powers, house.containers, HostFacts, {}, node_name="node")
+    builder = Builder(house.powers, house.containers, HostFacts, lambda _: Policy(), node_name="node")
     volumes = {"/whole": "/volumes/c1/0", "/part": "/volumes/c1/1"}
     row = bench.row(container(mounts=mounts))
     spec = (await builder.build(bench.sandbox, row, IMAGE, "/rootfs/c1", volumes)).spec
@@ -176,7 +177,7 @@ async def test_what_is_less_than_asked_is_said_once(
     bench: Bench, house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     facts = HostFacts(capabilities=frozenset({"CAP_CHOWN"}), oom_score_adj=200)
-    builder = Builder(house.powers, house.containers, lambda: facts, {}, node_name="node")
+    builder = Builder(house.powers, house.containers, lambda: facts, lambda _: Policy(), node_name="node")
     config = container(resources=LinuxResources(oom_score_adj=-500))
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -187,7 +188,7 @@ async def test_what_is_less_than_asked_is_said_once(
 
 
 def test_the_stop_signal_of_request_and_image(house: House) -> None:
-    builder = Builder(house.powers, house.containers, HostFacts, {}, node_name="node")
+    builder = Builder(house.powers, house.containers, HostFacts, lambda _: Policy(), node_name="node")
     image = replace(IMAGE, defaults=ImageDefaults(stop_signal="SIGQUIT"))
     assert builder.stop_signal(container(stop_signal="SIGUSR1"), image) == "SIGUSR1"
     assert builder.stop_signal(container(), image) == "SIGQUIT"

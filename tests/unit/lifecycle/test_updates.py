@@ -34,7 +34,7 @@ def updates(house: House) -> ResourceUpdates:
     readings = cast(Stats, Readings())
     return ResourceUpdates(
         house.sandboxes, house.containers, house.powers, readings, house.operations, house.locks, lambda: facts,
-        {"runc": Policy(minimum_memory=500)},
+        {"runc": Policy(minimum_memory=500)}.__getitem__,
     )
 
 

@@ -15,7 +15,7 @@ from criserver.ports.injections import Injections
 
 @pytest.fixture
 def files(tmp_path: Path) -> Injections:
-    return InjectionFiles([f"{tmp_path}/etc", f"{tmp_path}/run"], [f"{tmp_path}/hooks"])
+    return InjectionFiles(lambda: [f"{tmp_path}/etc", f"{tmp_path}/run"], lambda: [f"{tmp_path}/hooks"])
 
 
 async def test_devices_come_and_go(tmp_path: Path, files: Injections) -> None:

@@ -28,7 +28,8 @@ def test_order_and_what_counts_as_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a/fifo.json")
     with open(tmp_path / "b/large.json", "wb") as large:
         large.truncate(MAX_BYTES + 1)
-    found = OperatorFiles([f"{tmp_path}/a", f"{tmp_path}/none", f"{tmp_path}/b"], (".json", ".yaml"), Parse()).current()
+    directories = [f"{tmp_path}/a", f"{tmp_path}/none", f"{tmp_path}/b"]
+    found = OperatorFiles(lambda: directories, (".json", ".yaml"), Parse()).current()
     assert [(name, priority) for name, _, priority in found] == [
         ("fifo.json", 0),
         ("link.json", 0),
@@ -44,7 +45,7 @@ def test_order_and_what_counts_as_a_file(tmp_path: Path) -> None:
 
 def test_again_only_when_something_changed(tmp_path: Path) -> None:
     parse = Parse()
-    files = OperatorFiles([str(tmp_path)], (".json",), parse)
+    files = OperatorFiles(lambda: [str(tmp_path)], (".json",), parse)
     assert files.current() == [] and files.current() == [] and parse.calls == 1
     (tmp_path / "a.json").write_text("1")
     assert files.current() == [("a.json", "1", 0)] == files.current() and parse.calls == 2
@@ -57,5 +58,5 @@ def test_again_only_when_something_changed(tmp_path: Path) -> None:
 
 def test_text_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"\xff")
-    ((_, fault, _),) = OperatorFiles([str(tmp_path)], (".json",), Parse()).current()
+    ((_, fault, _),) = OperatorFiles(lambda: [str(tmp_path)], (".json",), Parse()).current()
     assert "utf-8" in fault
