@@ -62,6 +62,8 @@ class ExecSpec:
     terminal: bool = False
     #: cgroup.procs files of a cgroup that holds this exec alone: a kill then reaches daemonised children too.
     cgroup_procs: tuple[str, ...] = ()
+    #: The runtime's own; None: as the zygote's. runc's execs have it, whatever *process* says of the user's umask.
+    umask: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

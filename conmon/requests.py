@@ -103,6 +103,7 @@ class ExecRequest:
         self.exec_flags = texts(message, "exec_flags")
         self.systemd_cgroup = flag(message, "systemd_cgroup")
         self.terminal = flag(message, "terminal")
+        self.umask = optional_number(message, "umask")
         self.cgroup_procs = [path({"cgroup_procs": item}, "cgroup_procs") for item in texts(message, "cgroup_procs")]
 
 

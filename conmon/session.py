@@ -56,6 +56,8 @@ class Session:
             self._reactor, request.directory, self._directory_fd, f"exec-{request.exec_id}", request.terminal
         )
         argv = runtime.exec_argv(request.runtime, request.process, request.exec_flags, request.id)
+        if request.umask is not None:
+            os.umask(request.umask)  # this process is the exec's alone
         stdio = self._stdio or [os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)] * 3
         try:
             self._invocation.start(argv, "exec", (stdio[0], stdio[1], stdio[2]), request.systemd_cgroup)

@@ -10,6 +10,7 @@ Nothing here knows what becomes of the process's input and output.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class Place:
             exec_flags=self.flags,
             cgroup_procs=cgroupfs.procs_files([self.hierarchy], self.cgroup) if self.hierarchy else (),
             terminal=terminal,
+            umask=json.loads(self.request.process).get("user", {}).get("umask"),
         )
 
     async def make(self) -> None:

@@ -37,6 +37,7 @@ FULL: dict[str, Any] = {
         systemd_cgroup=True,
         terminal=True,
         cgroup_procs=("/g",),
+        umask=0o27,
     ),
     "podinit": records.PodInitSpec(
         id="p", net="/n", ipc="/i", uts="/u", user="/s", cgroup_procs=("/g",), oom_score_adj=3
