@@ -66,11 +66,11 @@ class Monitor:
         if request.terminal:
             if request.stdin:
                 hub.stdin = Input(reactor, os.dup(slots.MASTER), True, hub.resume)
-            return [Output(reactor, slots.MASTER, protocol.STDOUT, log, hub)]
+            return [Output(reactor, slots.MASTER, protocol.STDOUT, log, hub.publish)]
         if request.stdin:
             hub.stdin = Input(reactor, slots.STDIN, False, hub.resume)
         streams = ((slots.STDOUT, protocol.STDOUT), (slots.STDERR, protocol.STDERR))
-        return [Output(reactor, fd, kind, log, hub) for fd, kind in streams]
+        return [Output(reactor, fd, kind, log, hub.publish) for fd, kind in streams]
 
     def _take_over(self, doze: Doze) -> None:
         """What the doze had in its hands when it woke up."""

@@ -1,7 +1,7 @@
 """A container's output and input: the pipes or terminal, the log that output goes to, and the queue that feeds stdin.
 
-Owns the monitor's ends. Output is read in large pieces, logged and shown to ``hub``; nothing here waits, and a slow log
-or reader never changes what the container sees but for the pipe's own back-pressure.
+Owns the monitor's ends. Output is read in large pieces, logged and shown to who looks on; nothing here waits, and a
+slow log or reader never changes what the container sees but for the pipe's own back-pressure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conmon.hub import Hub
+    Show = Callable[[int, bytes], None]
 
 #: Bytes of one read. Short lines grow up to twentyfold in the log, so a larger read would only leave the CPU's cache.
 READ = 64 * 1024
@@ -43,13 +43,13 @@ def make_pipe(uid: int, gid: int) -> tuple[int, int]:
 
 
 class Output:
-    """One output stream: from its descriptor to the log and to the *hub*."""
+    """One output stream: from its descriptor to the log and to who looks on."""
 
-    def __init__(self, reactor: Reactor, fd: int, kind: int, log: LogFile | None, hub: Hub) -> None:
-        """*kind* is protocol.STDOUT or protocol.STDERR. Takes *fd* over."""
+    def __init__(self, reactor: Reactor, fd: int, kind: int, log: LogFile | None, show: Show) -> None:
+        """*kind* is protocol.STDOUT or protocol.STDERR; *show* is called with it and what came. Takes *fd* over."""
         os.set_blocking(fd, False)
         self._reactor, self.fd, self._kind = reactor, fd, kind
-        self._log, self._hub = log, hub
+        self._log, self._show = log, show
         self._formatter = Formatter("stdout" if kind == protocol.STDOUT else "stderr")
         self._quiet: Timer | None = None
         self._partial: Timer | None = None
@@ -99,7 +99,7 @@ class Output:
                 self._partial = self._reactor.call_later(PARTIAL_AFTER, self._look_at_partial)
         if self._quiet is None:
             self._quiet = self._reactor.call_later(QUIET_AFTER, self._look)
-        self._hub.publish(self._kind, data)
+        self._show(self._kind, data)
 
     def resume(self, pending: bytes, waited: float, split: bool) -> None:
         """Go on where another reader of this stream stopped: *pending* has *waited* seconds for its newline, the last

@@ -39,7 +39,7 @@ def test_pipe_belongs_to_the_given_user_and_is_large() -> None:
 def test_output_is_logged_to_its_end(reactor: Reactor, tmp_path: Path) -> None:
     log = LogFile(open_log(str(tmp_path / "log"))[0])
     reader, writer = os.pipe()
-    output = Output(reactor, reader, protocol.STDERR, log, Hub(False, False))
+    output = Output(reactor, reader, protocol.STDERR, log, Hub(False, False).publish)
     os.write(writer, b"a\nb")
     reactor.turn(1.0)
     os.write(writer, b"c")
@@ -95,7 +95,7 @@ def test_text_without_newline_is_logged_soon_and_a_line_in_quick_parts_stays_who
 ) -> None:
     log = LogFile(open_log(str(tmp_path / "log"))[0])
     reader, writer = os.pipe()
-    output = Output(reactor, reader, protocol.STDOUT, log, Hub(False, False))
+    output = Output(reactor, reader, protocol.STDOUT, log, Hub(False, False).publish)
     output.resume(b"th", 0.0, split=False)
     for part in (b"is", b" is a line\n", b"name? "):
         os.write(writer, part)
