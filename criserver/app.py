@@ -13,7 +13,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import grpc.aio
 import uvloop
@@ -78,10 +79,11 @@ async def _serve(live: Live) -> None:
         await server.garbage.run()
         await server.streaming.start()
         await server.observing.start()
-        listener = await _listen(config, server)
         endless = [tasks.spawn(_retry(server), name="garbage collection", endless=True)]
         if unclean:
-            endless.append(tasks.spawn(server.image_check.after_power_loss(), name="image check", endless=True))
+            check = _check_images(server.image_check.after_power_loss(), mark)
+            endless.append(tasks.spawn(check, name="image check", endless=True))
+        listener = await _listen(config, server)
         if manager.watchdog:
             endless.append(tasks.spawn(_keep_alive(manager, config.listen), name="watchdog", endless=True))
         await answers(config.listen, ANSWER_SECONDS)
@@ -105,6 +107,11 @@ async def _serve(live: Live) -> None:
         await mark.end()
     finally:
         server.database.close()
+
+
+async def _check_images(check: Coroutine[Any, Any, bool], mark: BootMark) -> None:
+    if await check:
+        await mark.checked()
 
 
 async def _listen(config: Config, server: Server) -> grpc.aio.Server:

@@ -149,7 +149,7 @@ class ContainerLifecycle:
         image = self._powers.images.resolve(config.image.image)
         if image is None:
             raise NotFound(f"config.image.image: {config.image.image!r} is not on this node; pull it first")
-        await self._powers.images.admit(image, config.image.user_specified_image or config.image.image)
+        image = await self._powers.images.admit(image, config.image.user_specified_image or config.image.image)
         await admit_volumes(self._powers, config)
         row = await self._row(sandbox, config, image)
         undo = UndoStack(self._journal, self._undoers, CREATE, row.id)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
 
 from criserver.errors import CriError, FailedPrecondition
+from criserver.lifecycle.doubts import Doubts
 from criserver.lifecycle.images import ImageService
 from criserver.model.findings import Finding, Verdict
-from criserver.model.image import Image
+from criserver.model.image import Image, Layer
 from criserver.ports.layers import Layers
 from criserver.ports.workspaces import Workspaces
 from criserver.state.images import ImageRepository
@@ -28,8 +30,15 @@ class ImageCheck:
     """The image half of a check."""
 
     def __init__(
-        self, service: ImageService, repository: ImageRepository, layers: Layers, workspaces: Workspaces
+        self,
+        service: ImageService,
+        repository: ImageRepository,
+        layers: Layers,
+        workspaces: Workspaces,
+        doubts: Doubts | None = None,
     ) -> None:
+        """`doubts` are those that `service` heeds."""
+        self._doubts = doubts or Doubts()
         self._service, self._repository = service, repository
         self._layers, self._workspaces = layers, workspaces
 
@@ -45,24 +54,47 @@ class ImageCheck:
 
     async def damage(self) -> Mapping[int, str]:
         """Why a layer is not what it was, by its number. Every file of every layer is looked at, none is read."""
-        rows = tuple(self._repository.layers)
-        damage = await self._layers.examine(rows)
-        now = {row.number for row in self._repository.layers}
-        return {number: words for number, words in damage.items() if number in now}
+        return await self._examined(tuple(self._repository.layers))
 
-    async def after_power_loss(self) -> None:
-        """Look at every layer, and mend what was damaged; told in the log. Takes as long as there are files."""
+    def after_power_loss(self) -> Coroutine[Any, Any, bool]:
+        """Look at every layer, and mend what was damaged; told in the log. Takes as long as there are files.
+
+        From the call on nobody gets a layer that was not looked at; whether all were is what awaiting it tells. What
+        held images has ended with the power.
+        """
         log.warning("the machine went down under a running server: every image layer is looked at")
+        self._doubts.begin(row.number for row in self._repository.layers)
+        return self._after_power_loss()
+
+    async def _after_power_loss(self) -> bool:
         try:
-            damage = await self.damage()
+            damage = await self._doubtful()
             for finding in self._told(damage):
                 log.error("image %s is damaged: %s", finding.owner, finding.where)
-            for line in await self.mend(damage):
+            for line in await self.mend(damage, even_leased=True):
                 log.warning("%s", line)
         except CriError as error:
             log.error("image layers cannot be checked: %s", error)
-        else:
-            log.info("image layers are checked", extra={"damaged": len(damage)})
+            return False
+        finally:
+            self._doubts.end()
+        log.info("image layers are checked", extra={"damaged": len(damage)})
+        return True
+
+    async def _doubtful(self) -> Mapping[int, str]:
+        """Look at the layers in doubt, one after the other. What is damaged stays in doubt until it is mended."""
+        damage: dict[int, str] = {}
+        while (number := self._doubts.next()) is not None:
+            found = await self._examined([row for row in self._repository.layers if row.number == number])
+            damage |= found
+            if not found:
+                self._doubts.settle(number)
+        return damage
+
+    async def _examined(self, rows: Sequence[Layer]) -> Mapping[int, str]:
+        damage = await self._layers.examine(rows)
+        now = {row.number for row in self._repository.layers}
+        return {number: words for number, words in damage.items() if number in now}
 
     async def repair(self, findings: Collection[Finding]) -> list[str]:
         """Do what can be done about findings of `check`; a line for each thing done, or why it could not be."""
@@ -74,13 +106,15 @@ class ImageCheck:
             done += await self.mend(await self.damage())
         return done
 
-    async def mend(self, damage: Collection[int]) -> list[str]:
+    async def mend(self, damage: Collection[int], *, even_leased: bool = False) -> list[str]:
         """Pull the images on damaged layers again, or at least take them away; a line for each.
+
+        Those that somebody holds are left alone, unless `even_leased`.
 
         All of them go before the first is pulled: only then is a layer that they share given up, and unpacked anew.
         """
         images = [image for image in self._repository if not set(image.layers).isdisjoint(damage)]
-        holders = await self._repository.holders()
+        holders = {} if even_leased else await self._repository.holders()
         # A layer that is in use stays, and whatever else stands on it would only get it again.
         held = {number: holders[image.id] for image in images if image.id in holders for number in image.layers}
         removed, done = [], []
@@ -89,7 +123,7 @@ class ImageCheck:
             try:
                 if holder:
                     raise FailedPrecondition(f"{holder} uses what is damaged; remove that first")
-                await self._service.remove(image.id)
+                await self._service.remove(image.id, even_leased=even_leased)
                 removed.append(image)
             except FailedPrecondition as error:
                 done.append(f"image {_name(image)} is left as it is: {error}")

@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from criserver.errors import FailedPrecondition, InvalidArgument
+from criserver.errors import FailedPrecondition, InvalidArgument, NotFound
 from criserver.lifecycle.admissions import Admissions
+from criserver.lifecycle.doubts import Doubts
 from criserver.lifecycle.layer_pool import LayerPool
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.pull_progress import Progress
@@ -56,15 +57,19 @@ class ImageService:
         operations: Operations,
         admissions: Admissions,
         *,
+        doubts: Doubts | None = None,
         pinned: Callable[[], tuple[str, ...]] = tuple,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`pinned` tells, each time, the names or globs (fnmatch) of images that the kubelet must not collect."""
+        """Layers in `doubts` are not used yet.
+
+        `pinned` tells, each time, the names or globs (fnmatch) of images that the kubelet must not collect.
+        """
         self._repository = repository
         self._registry, self._names = sources.registry, sources.names
         self._pool = LayerPool(repository, layers, sources.counts.received)
         self._pulls = Pulls(repository, sources, self._pool, operations, admissions, clock)
-        self._admissions = admissions
+        self._admissions, self._doubts = admissions, doubts or Doubts()
         self.mountpoint = layers.root  # where the file system of layers is found
         self._operations = operations
         self._pinned = pinned
@@ -78,9 +83,16 @@ class ImageService:
         """
         return self._shown(await self._pulls.pull(text, credentials, namespace))
 
-    async def admit(self, image: Image, asked: str) -> None:
-        """PermissionDenied unless the signature policy lets the image run under the name that was asked for."""
+    async def admit(self, image: Image, asked: str) -> Image:
+        """The image, as it may run now under the name that was asked for; see the port."""
+        while self._doubts.about(image.layers):
+            log.info("image is waited for: its layers are looked at first", extra={"image_id": image.id})
+            await self._doubts.settled(image.layers)
+            if (found := self.resolve(image.id)) is None:
+                raise NotFound(f"image {asked} was damaged and could not be pulled again by itself: pull it")
+            image = found
         await self._admissions.check(image, asked)
+        return image
 
     async def load(self, path: str) -> tuple[Image, ...]:
         """Bring the images of the archive file at the absolute `path` here, under the names it gives them."""
@@ -109,17 +121,18 @@ class ImageService:
         """The image's configuration document as the registry had it."""
         return await self._repository.config(image_id)
 
-    async def remove(self, reference: str) -> None:
+    async def remove(self, reference: str, *, even_leased: bool = False) -> None:
         """Remove the image that `reference` names, with all of its references, and free its layers. Idempotent.
 
-        FailedPrecondition names a container that uses it, or says that it is in a store that is only read.
+        FailedPrecondition names a container that uses it, unless `even_leased`, or says that it is in a store that is
+        only read.
         """
         image = self._find(reference)
         if image is not None and not self._repository.is_own(image.id):
             raise FailedPrecondition(f"image {reference} is in a store of image.additional_stores, which is only read")
         # Once, unless it is pulled again while an earlier removal, which this one joins, still frees layers.
         while (image := self._find(reference)) is not None and self._repository.is_own(image.id):
-            await self._operations.join(("RemoveImage", image.id), partial(self._remove, image.id))
+            await self._operations.join(("RemoveImage", image.id), partial(self._remove, image.id, even_leased))
 
     async def lease(self, image_id: str, holder: str) -> None:
         """Keep the image until `release`; NotFound when it has gone meanwhile. Idempotent."""
@@ -151,8 +164,8 @@ class ImageService:
         await self._pool.sweep()
         self._operations.begin(FLUSH, self._pool.flush)
 
-    async def _remove(self, image_id: str) -> None:
-        await self._repository.remove(image_id)
+    async def _remove(self, image_id: str, even_leased: bool) -> None:
+        await self._repository.remove(image_id, even_leased=even_leased)
         await self._pool.sweep()
         log.info("image is removed", extra={"image_id": image_id})
 

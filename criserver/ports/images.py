@@ -14,10 +14,11 @@ class Images(Protocol):
         """The image of an id, id prefix, tag or digest reference that is present on this node."""
         ...
 
-    async def admit(self, image: Image, asked: str) -> None:
-        """PermissionDenied unless the signature policy lets the image run under the name that was asked for.
+    async def admit(self, image: Image, asked: str) -> Image:
+        """The image as it is once nobody doubts its layers any more: after a power loss they are looked at first.
 
-        `asked` is a reference, or an id: then any of the image's names will do.
+        PermissionDenied unless the signature policy lets it run under the name that was asked for: a reference, or an
+        id, then any of the image's names will do. NotFound when it was damaged and is gone.
         """
         ...
 

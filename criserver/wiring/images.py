@@ -23,6 +23,7 @@ from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.kernel.proc import boot_id
 from criserver.lifecycle.admissions import Admissions
+from criserver.lifecycle.doubts import Doubts
 from criserver.lifecycle.image_check import ImageCheck
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
@@ -74,10 +75,11 @@ async def image_half(
     layers = LayerDirectory(config.store, Unpacker(procs=procs), limits, [store.path for store in stores])
     sources = _sources(workspaces, config.image, metrics, procs)
     admissions = Admissions(Seals(database, stores), PolicyAdmission(config.image.policy))
+    doubts = Doubts()
     service = ImageService(
-        repository, sources, layers, operations, admissions, pinned=lambda: live.current.image.pinned
+        repository, sources, layers, operations, admissions, doubts=doubts, pinned=lambda: live.current.image.pinned
     )
-    return service, ImageCheck(service, repository, layers, workspaces)
+    return service, ImageCheck(service, repository, layers, workspaces, doubts)
 
 
 async def _pulls_home(config: Config, cgroups: CgroupfsDriver) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import pytest
 from criserver.api.pb import api_pb2 as pb
 from tests.client.conftest import serving
 from tests.support import cri
-from tests.support.images import file, image
+from tests.support.cri import container_config, pod_config
+from tests.support.images import busybox_tree, file, image
 from tests.support.registry import Registry
 from tests.support.server import Client, Server
 
@@ -21,11 +22,11 @@ APP, OTHER = "docker.io/test/powerless:1", "docker.io/test/whole:1"
 
 @pytest.fixture
 def server(tmp_path: Path, pulling: Mapping[str, str], registry: Registry) -> Iterator[Server]:
-    registry.push("test/powerless", image({"a": file("a" * 1000)}), "1")
-    registry.push("test/whole", image({"b": file("b")}), "1")
+    registry.push("test/powerless", image({"a": file("a" * 1000)}, busybox_tree()), "1")
+    registry.push("test/whole", image({f"b/{n}": file("b") for n in range(5000)}), "1")
     with serving(tmp_path, {"image": pulling}) as running:
         with running.client() as client:
-            for name in (APP, OTHER):
+            for name in (OTHER, APP):
                 cri.pull(client, name)
         yield running
 
@@ -38,6 +39,12 @@ def layer(server: Server, name: str) -> Path:
 def layer_of(server: Server, client: Client, name: str) -> Path:
     request = pb.ImageStatusRequest(image=pb.ImageSpec(image=name), verbose=True)
     return server.root / "layers" / str(json.loads(client("ImageStatus", request).info["info"])["layers"][0])
+
+
+def made(client: Client, name: str, *command: str) -> str:
+    """A container of the image in a pod of its own."""
+    pod = pod_config(name)
+    return cri.create(client, cri.run(client, pod), container_config("main", *command, image=APP), pod)
 
 
 def in_another_boot(server: Server) -> None:
@@ -57,6 +64,24 @@ def test_after_a_power_loss_damaged_images_are_mended(server: Server) -> None:
     assert f"image {APP} is pulled again" in log
     assert (layer(server, APP) / "a").read_text() == "a" * 1000
     assert layer(server, OTHER) == whole
+
+
+def test_no_container_is_made_of_an_image_that_was_not_looked_at_yet(server: Server) -> None:
+    damaged = layer(server, APP)
+    with server.client() as client:
+        dead = made(client, "before", "true")
+        cri.start(client, dead)
+        server.wait_until(lambda: cri.status(client, dead).state == pb.CONTAINER_EXITED, 30, "it to end")
+    server.kill9()
+    os.truncate(damaged / "a", 0)
+    in_another_boot(server)
+    server.start()
+    with server.client() as client:
+        container = made(client, "after", "test", "-s", "/a")
+        cri.start(client, container)
+        server.wait_until(lambda: cri.status(client, container).state == pb.CONTAINER_EXITED, 30, "it to end")
+        assert cri.status(client, container).exit_code == 0, "the file is not empty"
+        assert dead in {each.id for each in cri.containers(client)}, "which is no reason to keep what is damaged"
 
 
 def test_after_a_kill_or_a_clean_stop_nothing_is_looked_at(server: Server) -> None:

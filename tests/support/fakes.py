@@ -393,8 +393,9 @@ class FakeImages(Fake):
     def resolve(self, reference: str) -> Image | None:
         return IMAGE if reference in (IMAGE.id, *IMAGE.repo_tags) else None
 
-    async def admit(self, image: Image, asked: str) -> None:
+    async def admit(self, image: Image, asked: str) -> Image:
         await self.world.call("Images.admit", asked)
+        return image
 
     async def lease(self, image_id: str, holder: str) -> None:
         await self.world.call("Images.lease", holder)

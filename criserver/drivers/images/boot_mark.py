@@ -21,19 +21,31 @@ class BootMark:
     def __init__(self, root: str) -> None:
         """`root` is the server's directory; it exists."""
         self._path = os.path.join(root, _NAME)
+        self._unclean = False
 
     async def begin(self) -> bool:
-        """Mark that a server runs; whether an earlier one never stopped before the machine was started anew."""
+        """Mark that a server runs; whether an earlier one never stopped before the machine was started anew.
+
+        That is said again at each start until `checked`: a server may not come to the end of its check.
+        """
         return await offload(self._begin)
+
+    async def checked(self) -> None:
+        """What the machine's end may have damaged has been looked at."""
+        self._unclean = False
+        await offload(self._write, _RUNNING)
 
     async def end(self) -> None:
         """Mark that the server has stopped."""
-        await offload(self._write, _STOPPED)
+        if not self._unclean:
+            await offload(self._write, _STOPPED)
 
     def _begin(self) -> bool:
         boot, how = self._read()
-        self._write(_RUNNING)
-        return how == _RUNNING and boot != proc.boot_id()
+        self._unclean = how == _RUNNING and boot != proc.boot_id()
+        if not self._unclean:
+            self._write(_RUNNING)
+        return self._unclean
 
     def _read(self) -> tuple[str, str]:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from criserver.errors import Unavailable
+from criserver.errors import Internal, NotFound, Unavailable
+from criserver.lifecycle.doubts import Doubts
 from criserver.lifecycle.image_check import ImageCheck
 from criserver.lifecycle.images import ImageService
 from criserver.lifecycle.operations import Operations
@@ -43,10 +45,11 @@ class House:
         self.registry, self.trees, self.workspaces = FakeRegistry(), FakeLayers(), FakeWorkspaces()
         self.repository = ImageRepository(self.database)
         sources = Sources(self.registry, NoArchives(), FullNames())
+        self.doubts = Doubts()
         self.service = ImageService(
-            self.repository, sources, self.trees, Operations(Tasks()), unsigned(self.database)
+            self.repository, sources, self.trees, Operations(Tasks()), unsigned(self.database), doubts=self.doubts
         )
-        self.check = ImageCheck(self.service, self.repository, self.trees, self.workspaces)
+        self.check = ImageCheck(self.service, self.repository, self.trees, self.workspaces, self.doubts)
         self.publish(APP, "1", "b", "c", manifest="e")
         self.publish(TOOL, "2", "b", "d", manifest="f")
 
@@ -185,3 +188,60 @@ async def test_a_registry_that_is_down(house: House) -> None:
 
     house.service.pull = down  # type: ignore[method-assign, assignment]
     assert await house.check.repair(findings) == [f"image {APP} is removed: it cannot be pulled: dial tcp: refused"]
+
+
+async def test_after_a_power_loss_an_image_is_used_once_it_was_looked_at(house: House) -> None:
+    await house.pulled()
+    house.damage("c")
+    check = house.check.after_power_loss()
+    whole, damaged = house.service.resolve(TOOL), house.service.resolve(APP)
+    assert whole is not None
+    assert damaged is not None
+    await house.service.lease(damaged.id, "container:of the time before")
+    admitted = [asyncio.get_running_loop().create_task(house.service.admit(each, "")) for each in (whole, damaged)]
+    await asyncio.sleep(0.01)
+    assert not any(each.done() for each in admitted)
+    assert await check is True
+    assert await admitted[0] == whole
+    mended = await admitted[1]
+    assert mended.id == damaged.id
+    assert house.number("c") in mended.layers
+    assert not set(mended.layers) & set(house.trees.altered)
+
+
+async def test_what_is_sound_is_not_held_up_by_what_is_not(house: House) -> None:
+    await house.pulled()
+    house.damage("c")
+    house.trees.slow.add(digest("c"))  # when it is pulled again
+    check = asyncio.get_running_loop().create_task(house.check.after_power_loss())
+    whole = house.service.resolve(TOOL)
+    assert whole is not None
+    assert await house.service.admit(whole, "") == whole
+    assert not check.done()
+    check.cancel()
+    await asyncio.wait([check])
+
+
+async def test_what_was_damaged_and_cannot_be_had_again_is_said_to_whoever_waits(house: House) -> None:
+    await house.pulled()
+    house.damage("c")
+    house.registry.images.clear()
+    check, damaged = house.check.after_power_loss(), house.service.resolve(APP)
+    assert damaged is not None
+    admitted = asyncio.get_running_loop().create_task(house.service.admit(damaged, APP))
+    assert await check is True
+    with pytest.raises(NotFound, match=f"image {APP} was damaged .*: pull it"):
+        await admitted
+
+
+async def test_a_check_that_fails_holds_nobody_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.pulled()
+
+    async def fail(_: object) -> None:
+        raise Internal("the helper cannot be started")
+
+    monkeypatch.setattr(house.trees, "examine", fail)
+    check, image = house.check.after_power_loss(), house.service.resolve(APP)
+    assert image is not None
+    assert await check is False
+    assert await house.service.admit(image, "") == image
