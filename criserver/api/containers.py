@@ -69,11 +69,15 @@ class ContainerHandlers:
             yield pb.StreamContainersResponse(containers=piece)
 
     async def ContainerStatus(self, request: pb.ContainerStatusRequest, _: Context) -> pb.ContainerStatusResponse:
-        """Everything about one container; verbose adds its OCI spec and pid, as JSON."""
+        """Everything about one container; verbose adds its OCI spec and pid, as JSON.
+
+        The spec of a container that is being removed, or that an earlier boot has left, may be gone: it is null then.
+        """
         row = self._containers.get(request.container_id)
         info = {}
         if request.verbose:
-            spec = await self._bundles.read(row.id)
+            spec = await self._bundles.find(row.id)
+            row = self._containers.get(row.id)  # it may be gone by now, or have ended
             info = {"info": json.dumps(convert.container_info(row, spec))}
         return pb.ContainerStatusResponse(status=convert.container_status(row), info=info)
 

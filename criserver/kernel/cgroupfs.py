@@ -89,7 +89,20 @@ def _with_controllers(hierarchy: Hierarchy) -> Hierarchy:
 
 
 def make(hierarchy: Hierarchy, cgroup: str) -> bool:
-    """Create the cgroup and its parents, ready for processes and limits; False when it was there."""
+    """Create the cgroup and its parents, ready for processes and limits; False when it was there.
+
+    A parent that is empty may be removed by somebody else before its child is made: then all is made again.
+    """
+    for _ in range(_ROUNDS):
+        try:
+            return _make(hierarchy, cgroup)
+        except FileNotFoundError:
+            if not os.path.isdir(hierarchy.mountpoint):
+                raise
+    return _make(hierarchy, cgroup)
+
+
+def _make(hierarchy: Hierarchy, cgroup: str) -> bool:
     made = False
     directory = hierarchy.mountpoint
     for name in cgroup.strip("/").split("/"):

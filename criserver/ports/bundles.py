@@ -21,6 +21,10 @@ class Bundles(Protocol):
         """config.json as it was written; Internal when it is missing or damaged."""
         ...
 
+    async def find(self, container_id: str) -> dict[str, Any] | None:
+        """config.json as it was written; None when it is not there, Internal when it is damaged."""
+        ...
+
     async def volume(
         self, container_id: str, number: int, rootfs: str, destination: str, owner: tuple[int, int] = (0, 0)
     ) -> str:

@@ -342,6 +342,9 @@ class FakeBundles(Fake):
     async def read(self, container_id: str) -> dict[str, Any]:
         return dict(self.documents[container_id])
 
+    async def find(self, container_id: str) -> dict[str, Any] | None:
+        return self.documents.get(container_id)
+
     async def volume(
         self, container_id: str, number: int, rootfs: str, destination: str, owner: tuple[int, int] = (0, 0)
     ) -> str:
@@ -350,6 +353,7 @@ class FakeBundles(Fake):
     async def remove(self, container_id: str) -> None:
         await self.world.call("Bundles.remove", container_id)
         self.world.things.discard(("bundle", container_id))
+        self.documents.pop(container_id, None)
 
     async def list(self) -> frozenset[str]:
         return self.world.of("bundle")

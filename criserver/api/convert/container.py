@@ -102,8 +102,8 @@ def container_status(row: Container) -> pb.ContainerStatus:
     )
 
 
-def container_info(row: Container, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What a verbose status adds, ready for JSON: pid, the OCI document, and where things are."""
+def container_info(row: Container, spec: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a verbose status adds, ready for JSON: pid, the OCI document if there is one, and where things are."""
     return {
         "cgroupsPath": row.cgroups_path,
         "pid": row.pid,

@@ -40,6 +40,10 @@ class BundlesDriver:
         """config.json as it was written; Internal when it is missing or damaged."""
         return await offload(self._read, container_id)
 
+    async def find(self, container_id: str) -> dict[str, Any] | None:
+        """config.json as it was written; None when it is not there, Internal when it is damaged."""
+        return await offload(self._find, container_id)
+
     async def volume(
         self, container_id: str, number: int, rootfs: str, destination: str, owner: tuple[int, int] = (0, 0)
     ) -> str:
@@ -65,10 +69,17 @@ class BundlesDriver:
         write_atomic(os.path.join(self.path(container_id), "config.json"), data)
 
     def _read(self, container_id: str) -> dict[str, Any]:
+        if (found := self._find(container_id)) is None:
+            raise Internal(f"the OCI spec of container {container_id} cannot be read: there is none")
+        return found
+
+    def _find(self, container_id: str) -> dict[str, Any] | None:
         path = os.path.join(self.path(container_id), "config.json")
         try:
             with open(path, "rb") as file:
                 return dict(json.load(file))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except (OSError, ValueError) as error:
             raise Internal(f"the OCI spec of container {container_id} cannot be read: {error}") from error
 

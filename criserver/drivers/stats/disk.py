@@ -70,6 +70,8 @@ class _Walk:
                 with os.scandir(fd) as entries:
                     for entry in entries:
                         self._add(entry, path, waiting)
+            except OSError:
+                continue  # it was removed after it was opened: ENOENT
             finally:
                 os.close(fd)
             if self.inodes > self._max_entries:

@@ -102,6 +102,24 @@ async def test_a_verbose_status_shows_the_document(pod: Pod) -> None:
     assert (info["pid"], info["sandboxID"]) == (4242, pod.id)
 
 
+async def test_a_verbose_status_of_a_container_whose_document_is_gone(
+    pod: Pod, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a reboot, which takes bundles, and while a container is being removed."""
+    bundles, container_id = house.powers.bundles, await pod.create()
+    request = pb.ContainerStatusRequest(container_id=container_id, verbose=True)
+    await bundles.remove(container_id)
+    info = json.loads((await pod.stub.ContainerStatus(request)).info["info"])
+    assert (info["runtimeSpec"], info["sandboxID"]) == (None, pod.id)
+
+    async def removed_meanwhile(key: str) -> None:
+        await house.lives.remove(key)
+
+    monkeypatch.setattr(bundles, "find", removed_meanwhile)
+    code, _ = await failure(pod.stub.ContainerStatus(request))
+    assert code is grpc.StatusCode.NOT_FOUND
+
+
 async def test_a_negative_grace_is_refused(pod: Pod, house: House) -> None:
     container_id = await pod.create()
     await pod.start(container_id)

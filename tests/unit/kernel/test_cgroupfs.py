@@ -116,6 +116,24 @@ def test_new_v1_cpuset_gets_its_parents_cpus(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "a/b/cpuset.mems").read_text() == "0"
 
 
+def test_a_parent_that_somebody_else_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, make, others = Files(tmp_path, 1, "pids"), os.mkdir, ["once", "twice"]
+
+    def mkdir(path: str, mode: int) -> None:
+        if path.endswith("/a/b") and others:
+            others.pop()
+            os.rmdir(os.path.dirname(path))  # it was the last pod of its parent that went
+        make(path, mode)
+
+    monkeypatch.setattr("os.mkdir", mkdir)
+    assert cgroupfs.make(files.hierarchy, "/a/b")
+    assert (tmp_path / "a/b").is_dir()
+    with pytest.raises(FileNotFoundError):
+        cgroupfs.make(Hierarchy(str(tmp_path / "none"), 1, frozenset({"pids"})), "/a")
+
+
 def test_v2_parents_delegate_each_controller_that_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = Files(tmp_path, 2, "cpu", "memory", "rdma")
     files.cgroup("", cgroup__controllers="cpu memory rdma\n", cgroup__subtree_control="cpu\n")

@@ -42,6 +42,11 @@ async def test_a_missing_or_damaged_document(driver: BundlesDriver, content: byt
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(Internal, match="OCI spec of container c1 cannot be read"):
         await driver.read("c1")
+    if content is None:
+        assert await driver.find("c1") is None
+    else:
+        with pytest.raises(Internal, match="OCI spec of container c1 cannot be read"):
+            await driver.find("c1")
 
 
 async def test_list_knows_either_directory_and_remove_takes_both(
