@@ -11,8 +11,10 @@ from criserver.api.convert import sandbox as convert
 from criserver.api.convert.pieces import pieces, whole
 from criserver.api.delivery import on_delivery
 from criserver.api.pb import api_pb2 as pb
+from criserver.lifecycle import claims
 from criserver.lifecycle.pods import PodLifecycle
 from criserver.lifecycle.queries import list_sandboxes
+from criserver.ports.namespaces import Namespaces
 from criserver.state.sandboxes import Sandboxes
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class PodHandlers:
     """RunPodSandbox, StopPodSandbox, RemovePodSandbox, PodSandboxStatus, ListPodSandbox, StreamPodSandboxes."""
 
-    def __init__(self, pods: PodLifecycle, sandboxes: Sandboxes) -> None:
-        self._pods, self._sandboxes = pods, sandboxes
+    def __init__(self, pods: PodLifecycle, sandboxes: Sandboxes, namespaces: Namespaces) -> None:
+        self._pods, self._sandboxes, self._namespaces = pods, sandboxes, namespaces
 
     async def RunPodSandbox(self, request: pb.RunPodSandboxRequest, context: Context) -> pb.RunPodSandboxResponse:
         """Make a pod sandbox."""
@@ -46,7 +48,10 @@ class PodHandlers:
     async def PodSandboxStatus(self, request: pb.PodSandboxStatusRequest, _: Context) -> pb.PodSandboxStatusResponse:
         """Everything about one sandbox; verbose adds what this server keeps of it, as JSON."""
         row = self._sandboxes.get(request.pod_sandbox_id)
-        info = {"info": json.dumps(convert.sandbox_info(row))} if request.verbose else {}
+        info = {}
+        if request.verbose:
+            pinned = {kind: self._namespaces.path(row.id, kind) for kind in claims.namespaces(row)}
+            info = {"info": json.dumps(convert.sandbox_info(row, pinned))}
         return pb.PodSandboxStatusResponse(status=convert.sandbox_status(row), info=info)
 
     async def ListPodSandbox(self, request: pb.ListPodSandboxRequest, _: Context) -> pb.ListPodSandboxResponse:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from criserver.model.container import Container, ContainerState
-from criserver.model.findings import Kind, Thing
+from criserver.model.findings import NAMESPACES, Kind, Thing
 from criserver.model.sandbox import Sandbox, SandboxState
 from criserver.model.security import NamespaceMode
 
@@ -48,6 +48,12 @@ def of_pod(row: Sandbox) -> Claim:
     if row.pid_init:
         must |= {Kind.PID, Kind.POD_INIT}
     return Claim(frozenset(must), frozenset(must | {Kind.ADDRESS}))
+
+
+def namespaces(row: Sandbox) -> tuple[str, ...]:
+    """Kinds of namespaces that the pod has of its own and pinned, by the kernel's names."""
+    must = of_pod(row).must
+    return tuple(name for name, kind in NAMESPACES.items() if kind in must)
 
 
 def of_container(row: Container) -> Claim:

@@ -130,7 +130,7 @@ async def build(live: Live, tasks: Tasks) -> Server:
     observing.count(sandboxes, containers, events, check, images, monitors)
     handlers = (
         ImageHandlers(images, partial(stats.written, mountpoint)),
-        PodHandlers(pods, sandboxes),
+        PodHandlers(pods, sandboxes, powers.namespaces),
         ContainerHandlers(lives, ExecService(containers, powers), containers, powers.bundles),
         StreamHandlers(streaming),
         ResourceHandlers(updates),

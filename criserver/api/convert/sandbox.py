@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from criserver.api.convert import fields, namespaces, resources, security
@@ -68,14 +68,15 @@ def sandbox_status(row: Sandbox) -> pb.PodSandboxStatus:
     )
 
 
-def sandbox_info(row: Sandbox) -> dict[str, Any]:
-    """What a verbose status adds, ready for JSON."""
+def sandbox_info(row: Sandbox, pinned: Mapping[str, str]) -> dict[str, Any]:
+    """What a verbose status adds, ready for JSON; `pinned` are the pod's own namespaces, kind → path."""
     return {
         "cgroupParent": row.cgroup_parent,
         "cgroupParentOwned": row.owns_cgroup,
         "hostNetwork": row.config.host_network,
         "hostname": row.config.hostname,
         "logDirectory": row.config.log_directory,
+        "namespaces": dict(pinned),
         "network": row.network,
         "overhead": resources.linux_resources_info(row.overhead or row.config.overhead),
         "pid": row.pid_init,

@@ -45,7 +45,7 @@ async def stub(tmp_path: Path, house: House) -> AsyncIterator[Any]:
     """The pod and container RPCs of `house` over a real socket."""
     handler = service(
         pb.DESCRIPTOR.services_by_name["RuntimeService"],
-        PodHandlers(house.pods, house.sandboxes),
+        PodHandlers(house.pods, house.sandboxes, house.powers.namespaces),
         ContainerHandlers(
             house.lives, ExecService(house.containers, house.powers), house.containers, house.powers.bundles
         ),

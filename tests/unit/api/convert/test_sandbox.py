@@ -176,7 +176,8 @@ def test_item() -> None:
 
 
 def test_info_is_json() -> None:
-    info = json.loads(json.dumps(sandbox_info(row(pid_init=5, cgroup_parent="/c"))))
+    info = json.loads(json.dumps(sandbox_info(row(pid_init=5, cgroup_parent="/c"), {"net": "/ns/net"})))
+    assert info["namespaces"] == {"net": "/ns/net"}
     assert (info["pid"], info["cgroupParent"], info["state"]) == (5, "/c", "READY")
 
 
