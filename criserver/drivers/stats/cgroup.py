@@ -47,14 +47,20 @@ _STAT = re.compile(
     re.MULTILINE,
 )
 _MICRO = 1000  # nanoseconds
+_NO_STALL = Stall()
 _NO_LIMIT = 1 << 62  # v1 says "no limit" by the largest number of pages, just below 2^63
 
 
 def names(
-    version: int, controllers: Collection[str], *, detailed: bool, huge_page_sizes: Iterable[str] = ()
+    version: int,
+    controllers: Collection[str],
+    *,
+    detailed: bool,
+    huge_page_sizes: Iterable[str] = (),
+    pressure: bool = True,
 ) -> Sequence[str]:
-    """The files to read in a hierarchy of that version with these controllers; pressure is v2's, also beside v1."""
-    wanted = list(_PRESSURE[version])
+    """The files to read in a hierarchy of that version with these controllers; `pressure` is v2's, also beside v1."""
+    wanted = list(_PRESSURE[version]) if pressure else []
     for controller, (basic, details) in _FILES[version].items():
         if controller in controllers:
             wanted += [*basic, *(details if detailed else ())]
@@ -79,11 +85,13 @@ def usage(files: Files, taken_at: int, device_name: Callable[[int, int], str] = 
 
 def pressure(text: str) -> Pressure | None:
     """A pressure file; None when it is empty, as where PSI is off. CPU has no "full" line on older kernels."""
+    if not text:
+        return None
     lines = {
         name: Stall(int(total) * _MICRO, float(ten), float(sixty), float(long))
         for name, ten, sixty, long, total in _STALL.findall(text)
     }
-    return Pressure(lines["some"], lines.get("full", Stall())) if "some" in lines else None
+    return Pressure(lines["some"], lines.get("full", _NO_STALL)) if "some" in lines else None
 
 
 def _cpu(files: Files) -> CpuUsage | None:
@@ -193,9 +201,9 @@ def _add(found: dict[tuple[int, int], dict[str, int]], device: str, name: str, v
 
 
 def _huge_pages(files: Files) -> Iterator[HugePages]:
-    for name in sorted(files):
+    for name in sorted(name for name in files if name.startswith("hugetlb.")):
         size, _, what = name.removeprefix("hugetlb.").partition(".")
-        used = _number(files, name) if name.startswith("hugetlb.") else None
+        used = _number(files, name)
         if used is not None and what in ("current", "usage_in_bytes"):
             # v2 keeps no maximum.
             yield HugePages(size, used, _number(files, f"hugetlb.{size}.max_usage_in_bytes"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from criserver.drivers.cgroups import names as cgroup_names
@@ -14,7 +14,7 @@ from criserver.drivers.stats.open_files import OpenFiles
 from criserver.errors import CriError
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.namespaces import inside_each
-from criserver.kernel.offload import Pool, offload
+from criserver.kernel.offload import Pool
 from criserver.model.stats import CgroupUsage, DiskUsage, NetworkUsage, TaskUsage
 
 T = TypeVar("T")
@@ -24,8 +24,9 @@ _TABLE_LIMIT = 1 << 20  # bytes of /proc/net/dev: some hundred for each interfac
 
 # One walk at a time: a tree of a million files must not keep everybody else's threads.
 _walks = Pool("disk usage", 1)
-# The one thread that has the files of cgroups open.
-_readers = Pool("cgroup usage", 1)
+# The one thread that reads, and has the files of cgroups open: several would wait for each other at the interpreter's
+# lock, which each short system call gives away.
+_reader = Pool("usage", 1)
 
 
 class KernelStats:
@@ -33,12 +34,10 @@ class KernelStats:
 
     def __init__(self, hierarchies: Sequence[Hierarchy], huge_page_sizes: Iterable[str] = ()) -> None:
         """`hierarchies` are those of the host, `huge_page_sizes` as cgroup files name them ("2MB")."""
-        sizes = tuple(huge_page_sizes)
+        # Without it no cgroup has pressure files (kernel/cgroup/cgroup.c), and three are not looked for in each.
+        sizes, pressure = tuple(huge_page_sizes), os.path.exists("/proc/pressure")
         self._basic, self._detailed = (
-            [
-                (each, cgroup.names(each.version, each.controllers, detailed=detailed, huge_page_sizes=sizes))
-                for each in hierarchies
-            ]
+            tuple(_plan(hierarchies, detailed=detailed, huge_page_sizes=sizes, pressure=pressure))
             for detailed in (False, True)
         )
         self._files = OpenFiles()
@@ -53,11 +52,11 @@ class KernelStats:
             files.tidy()
             return found
 
-        return await _readers(read)
+        return await _reader(read)
 
     async def networks(self, namespaces: Collection[str]) -> Mapping[str, NetworkUsage]:
         """Traffic by namespace; a throw-away thread goes through all of them."""
-        return await offload(inside_each, namespaces, _interfaces)
+        return await _reader(inside_each, namespaces, _interfaces)
 
     async def disk(self, directory: str) -> DiskUsage | None:
         """What the tree takes on disk, after the walks that were asked for before."""
@@ -65,12 +64,24 @@ class KernelStats:
 
     async def tasks(self, names: Collection[str], *, detailed: bool) -> Mapping[str, TaskUsage]:
         """Processes by cgroup, in one thread for all."""
-        return await offload(_each, names, lambda name: self._tasks(cgroup_names.directory(name), detailed))
+        return await _reader(_each, names, lambda name: self._tasks(cgroup_names.directory(name), detailed))
 
     def _tasks(self, name: str, detailed: bool) -> TaskUsage | None:
         if self._processes is None:
             return None
         return tasks.look(self._processes, name, time.time_ns(), detailed=detailed)
+
+
+def _plan(
+    hierarchies: Iterable[Hierarchy], *, detailed: bool, huge_page_sizes: Sequence[str], pressure: bool
+) -> Iterator[tuple[Hierarchy, Sequence[str]]]:
+    """What is read of each hierarchy; those where that is nothing are left out."""
+    for each in hierarchies:
+        wanted = cgroup.names(
+            each.version, each.controllers, detailed=detailed, huge_page_sizes=huge_page_sizes, pressure=pressure
+        )
+        if wanted:
+            yield each, wanted
 
 
 def _each(names: Collection[str], read: Callable[[str], T | None]) -> dict[str, T]:
@@ -86,7 +97,7 @@ def _each(names: Collection[str], read: Callable[[str], T | None]) -> dict[str, 
 def _cgroup(reading: Plan, files: OpenFiles, name: str) -> CgroupUsage | None:
     found: dict[str, str] = {}
     for hierarchy, wanted in reading:
-        directory = hierarchy.directory(name) if wanted else ""
+        directory = hierarchy.directory(name)
         found |= {file: text for file in wanted if (text := files.read(f"{directory}/{file}"))}
     return cgroup.usage(found, time.time_ns(), disk.device_name) if found else None
 
