@@ -221,29 +221,36 @@ def test_network_counts_what_the_pod_sends(server: Server, pod: Pod) -> None:
     assert (after.rx_errors.value, after.tx_errors.value) == (0, 0)
 
 
-def faults(every: list[int]) -> dict[int, int]:
-    """Page faults of each process, minor and major."""
-    fields = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in every}
-    return {pid: int(each[7]) + int(each[9]) for pid, each in fields.items()}
+def faults(every: list[int]) -> int:
+    """Page faults of the processes, minor and major, and of their children that have ended."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in every]
+    return sum(int(value) for each in fields for value in each[7:11])
 
 
 def test_page_faults_are_what_the_process_table_says(client: Client, pod: Pod) -> None:
-    container = pod.run("fault", "mkfifo /go; read x < /go; dd if=/dev/zero bs=40M count=1 2>/dev/null | sleep 1000")
+    # Two hundred programs make some ten thousand faults: the kernel may be a hundred behind in a cgroup's figures.
+    many = "i=0; while [ $i -lt 200 ]; do /bin/sh -c :; i=$((i+1)); done"
+    container = pod.run("fault", f"mkfifo /go; read x < /go; {many}; touch /done; sleep 1000")
     (shell,) = pids(client, container)
-    go = Path(f"/proc/{shell}/root/go")
-    deadline = time.monotonic() + 20
-    while not go.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    root = Path(f"/proc/{shell}/root")
+    until((root / "go").exists)
     old, before = faults([shell]), pod.stats(container).memory
-    go.write_text("go\n")
-    while len(pids(client, container)) < 3 or sum(map(anonymous, pids(client, container))) < 40 * MIB:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    (root / "go").write_text("go\n")
+    until((root / "done").exists)
+    time.sleep(0.5)  # for sleep to begin, in the shell's place or as its child
     new, after = faults(pids(client, container)), pod.stats(container).memory
     told = after.page_faults.value + after.major_page_faults.value
     told -= before.page_faults.value + before.major_page_faults.value
-    assert told == pytest.approx(sum(new.values()) - sum(old.values()), rel=0.05, abs=40)
+    assert new - old > 5000
+    assert told == pytest.approx(new - old, rel=0.05)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that happens by itself within seconds."""
+    deadline = time.monotonic() + 20 * slowness()
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_swap_is_what_the_cgroup_says(pod: Pod) -> None:

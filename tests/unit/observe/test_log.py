@@ -27,10 +27,12 @@ class Pipe:
         os.set_blocking(self.read_end, False)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
+            # Asked before reading: what an ended thread has written is there.
+            writing = self.handler._thread is not None and self.handler._thread.is_alive()
             try:
                 parts.append(self.text())
             except BlockingIOError:
-                if self.handler._thread is None or not self.handler._thread.is_alive():
+                if not writing:
                     break
                 time.sleep(0.005)
         return "".join(parts)
@@ -88,11 +90,11 @@ def test_a_reader_that_has_stopped_makes_nobody_wait_and_is_told_what_it_missed(
     for number in range(3000):  # some 400 KB, where pipe and queue hold about 165 KB: a blocking write would hang here
         pipe.logger.info("line %d %s", number, "x" * 100)
     pipe.handler.close()
-    *kept, last = pipe.rest().splitlines()
-    line = lines.parse(last)
-    assert line is not None
-    assert "dropped" in line.message
-    assert len(kept) + int(line.fields["lines"]) == 3000
+    told = [line for text in pipe.rest().splitlines() if (line := lines.parse(text)) is not None]
+    # Lines may be lost more than once, and each time it is told after those that were kept.
+    losses = [int(line.fields["lines"]) for line in told if "dropped" in line.message]
+    assert losses
+    assert len(told) - len(losses) + sum(losses) == 3000
 
 
 def test_configure_replaces_and_sets_the_level(capfd: pytest.CaptureFixture[str]) -> None:
