@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from criserver.api.admin import Message, Method
-from criserver.lifecycle.check import Checker
+from criserver.lifecycle.mending.check import Checker
 from criserver.model.findings import Finding
 
 

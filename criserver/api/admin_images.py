@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from criserver.api.admin import Message, Method
 from criserver.errors import InvalidArgument
-from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.images.images import ImageService
 
 
 class ImageAdmin:

@@ -15,7 +15,7 @@ from typing import Any
 
 from criserver.api.admin import Message, Method
 from criserver.errors import InvalidArgument, NotFound
-from criserver.lifecycle.traces import Traces
+from criserver.lifecycle.reports.traces import Traces
 from criserver.observe.trace import Trace
 from criserver.state.sandboxes import Sandboxes
 

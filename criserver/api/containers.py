@@ -12,9 +12,9 @@ from criserver.api.convert.pieces import pieces, whole
 from criserver.api.delivery import on_delivery
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
-from criserver.lifecycle.containers import ContainerLifecycle
-from criserver.lifecycle.exec import ExecService
-from criserver.lifecycle.queries import list_containers
+from criserver.lifecycle.reports.queries import list_containers
+from criserver.lifecycle.running.containers import ContainerLifecycle
+from criserver.lifecycle.running.exec import ExecService
 from criserver.ports.bundles import Bundles
 from criserver.state.containers import Containers
 

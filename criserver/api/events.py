@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.convert import events as convert
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.events import Events
+from criserver.lifecycle.reports.events import Events
 
 if TYPE_CHECKING:
     import grpc

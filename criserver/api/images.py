@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from criserver.api.convert import image as convert
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import CriError, InvalidArgument, SignatureRejected, Unavailable
-from criserver.lifecycle.images import FilesystemUsage, ImageService
+from criserver.lifecycle.images.images import FilesystemUsage, ImageService
 
 if TYPE_CHECKING:
     import grpc

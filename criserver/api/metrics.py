@@ -10,7 +10,7 @@ from criserver.api.convert import metrics as convert
 from criserver.api.convert.pieces import pieces, whole
 from criserver.api.pb import api_pb2 as pb
 from criserver.config.schema import MetricGroup
-from criserver.lifecycle.stats import StatsService
+from criserver.lifecycle.reports.stats import StatsService
 
 if TYPE_CHECKING:
     import grpc

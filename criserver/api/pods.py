@@ -11,9 +11,9 @@ from criserver.api.convert import sandbox as convert
 from criserver.api.convert.pieces import pieces, whole
 from criserver.api.delivery import on_delivery
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle import claims
-from criserver.lifecycle.pods import PodLifecycle
-from criserver.lifecycle.queries import list_sandboxes
+from criserver.lifecycle.mending import claims
+from criserver.lifecycle.reports.queries import list_sandboxes
+from criserver.lifecycle.running.pods import PodLifecycle
 from criserver.ports.namespaces import Namespaces
 from criserver.state.sandboxes import Sandboxes
 

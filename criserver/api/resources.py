@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.convert.resources import linux_resources
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.updates import ResourceUpdates
+from criserver.lifecycle.running.updates import ResourceUpdates
 
 if TYPE_CHECKING:
     import grpc

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from criserver.api.convert import stats as convert
 from criserver.api.convert.pieces import pieces, whole
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.stats import StatsService
+from criserver.lifecycle.reports.stats import StatsService
 
 if TYPE_CHECKING:
     import grpc

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
-from criserver.lifecycle.streams import Attach, Exec, Forward
+from criserver.lifecycle.running.streams import Attach, Exec, Forward
 from criserver.ports.streams import Wanted
 from criserver.streaming.server import StreamingServer
 

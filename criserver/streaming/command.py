@@ -8,7 +8,7 @@ import logging
 from typing import Final
 
 from criserver.errors import CriError, Unavailable
-from criserver.lifecycle.streams import Attach, Exec, StreamService
+from criserver.lifecycle.running.streams import Attach, Exec, StreamService
 from criserver.ports.streams import Attachment, Process, Stdio, Wanted
 from criserver.streaming.link import Link
 from criserver.streaming.pumps import Feeder, Pressure, Source, close_input, keep_input

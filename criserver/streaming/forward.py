@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from criserver.errors import CriError
-from criserver.lifecycle.streams import Forward, StreamService
+from criserver.lifecycle.running.streams import Forward, StreamService
 from criserver.streaming.link import Link
 from criserver.streaming.pumps import Feeder, Pressure, Source, shut_input
 from criserver.streaming.session import ClientGone, Session

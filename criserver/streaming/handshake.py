@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from criserver.lifecycle.streams import StreamRequest
+from criserver.lifecycle.running.streams import StreamRequest
 from criserver.streaming.link import Link
 from criserver.streaming.wire.http1 import HttpConnection, RequestReceived
 from criserver.streaming.wire.machine import NEED_DATA, RemoteProtocolError

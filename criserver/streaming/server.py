@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from criserver.errors import FailedPrecondition
-from criserver.lifecycle.streams import Attach, Exec, Forward, StreamRequest, StreamService
+from criserver.lifecycle.running.streams import Attach, Exec, Forward, StreamRequest, StreamService
 from criserver.lifecycle.tasks import Tasks
 from criserver.streaming.handshake import Decision, Handshake, token_of
 from criserver.streaming.link import Link

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from criserver.lifecycle.streams import Exec, Forward, StreamRequest, StreamService
+from criserver.lifecycle.running.streams import Exec, Forward, StreamRequest, StreamService
 from criserver.ports.streams import Wanted
 from criserver.streaming.command import AttachSession, ExecSession
 from criserver.streaming.forward import ForwardSession

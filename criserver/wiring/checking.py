@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from criserver.config.schema import Config
 from criserver.drivers.host.inventory import KernelInventory
-from criserver.lifecycle.check import Checker
-from criserver.lifecycle.gc import GarbageCollector
-from criserver.lifecycle.image_check import ImageCheck
+from criserver.lifecycle.images.check import ImageCheck
+from criserver.lifecycle.mending.check import Checker
+from criserver.lifecycle.mending.gc import GarbageCollector
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.powers import Powers
 from criserver.state.containers import Containers

@@ -22,12 +22,12 @@ from criserver.drivers.images.workspace import Workspaces
 from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.kernel.proc import boot_id
-from criserver.lifecycle.admissions import Admissions
-from criserver.lifecycle.doubts import Doubts
-from criserver.lifecycle.image_check import ImageCheck
-from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.images.admissions import Admissions
+from criserver.lifecycle.images.check import ImageCheck
+from criserver.lifecycle.images.doubts import Doubts
+from criserver.lifecycle.images.images import ImageService
+from criserver.lifecycle.images.pulls import Sources
 from criserver.lifecycle.operations import Operations
-from criserver.lifecycle.pulls import Sources
 from criserver.observe.metrics import Metrics
 from criserver.state.additional import AdditionalStore, read_store
 from criserver.state.db import Database

@@ -8,12 +8,12 @@ from criserver import __version__
 from criserver.config.schema import Config, TracingConfig
 from criserver.drivers.monitors.monitor import ConmonMonitors
 from criserver.kernel.offload import offload
-from criserver.lifecycle.census import Census
-from criserver.lifecycle.check import Checker
-from criserver.lifecycle.events import Events
-from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.images.images import ImageService
+from criserver.lifecycle.mending.check import Checker
+from criserver.lifecycle.reports.census import Census
+from criserver.lifecycle.reports.events import Events
+from criserver.lifecycle.reports.traces import Traces
 from criserver.lifecycle.tasks import Tasks
-from criserver.lifecycle.traces import Traces
 from criserver.observe.endpoint import Endpoint
 from criserver.observe.metrics import Metrics
 from criserver.observe.spans import Spans

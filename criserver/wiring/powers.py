@@ -28,7 +28,7 @@ from criserver.drivers.runtime.bundles import BundlesDriver
 from criserver.drivers.runtime.runc import HandlerConfig, open_runtime
 from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
-from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.images.images import ImageService
 from criserver.lifecycle.powers import Powers
 from criserver.observe.metrics import Metrics
 

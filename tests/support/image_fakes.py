@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from criserver.errors import InvalidArgument, NotFound, PermissionDenied
-from criserver.lifecycle.admissions import Admissions
+from criserver.lifecycle.images.admissions import Admissions
 from criserver.model.image import Credentials, ImageDefaults, Layer
 from criserver.model.reference import Reference
 from criserver.ports.admission import Demand

@@ -16,10 +16,10 @@ from criserver.drivers.images.short_names import ShortNames
 from criserver.drivers.images.skopeo import Skopeo, SkopeoSettings
 from criserver.drivers.images.unpacker import Unpacker
 from criserver.drivers.images.workspace import Workspaces
-from criserver.lifecycle.admissions import Admissions
-from criserver.lifecycle.images import ImageService
+from criserver.lifecycle.images.admissions import Admissions
+from criserver.lifecycle.images.images import ImageService
+from criserver.lifecycle.images.pulls import Sources
 from criserver.lifecycle.operations import Operations
-from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from criserver.errors import RuntimeFailed, Unavailable
-from criserver.lifecycle.streams import Attach, Exec, StreamRequest
+from criserver.lifecycle.running.streams import Attach, Exec, StreamRequest
 from criserver.lifecycle.tasks import Tasks
 from criserver.ports.streams import Stdio
 from criserver.streaming.server import StreamingServer

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from criserver.lifecycle.building import Builder
-from criserver.lifecycle.container_steps import container_undoers
-from criserver.lifecycle.containers import ContainerLifecycle
-from criserver.lifecycle.deliveries import Deliveries
-from criserver.lifecycle.exits import Exits
-from criserver.lifecycle.gc import GarbageCollector
 from criserver.lifecycle.locks import Locks
+from criserver.lifecycle.mending.gc import GarbageCollector
+from criserver.lifecycle.mending.recovery import Recovery
 from criserver.lifecycle.operations import Operations
-from criserver.lifecycle.pod_steps import pod_undoers
-from criserver.lifecycle.pods import PodLifecycle
 from criserver.lifecycle.powers import Powers
-from criserver.lifecycle.recovery import Recovery
+from criserver.lifecycle.reports.deliveries import Deliveries
+from criserver.lifecycle.reports.traces import Traces
+from criserver.lifecycle.running.building import Builder
+from criserver.lifecycle.running.container_steps import container_undoers
+from criserver.lifecycle.running.containers import ContainerLifecycle
+from criserver.lifecycle.running.exits import Exits
+from criserver.lifecycle.running.pod_steps import pod_undoers
+from criserver.lifecycle.running.pods import PodLifecycle
 from criserver.lifecycle.tasks import Tasks
-from criserver.lifecycle.traces import Traces
 from criserver.model.container import ContainerConfig, ContainerMetadata, ImageSpec
 from criserver.model.sandbox import PodMetadata, SandboxConfig
 from criserver.model.security import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from criserver.api.convert.container import container_status
 from criserver.api.convert.sandbox import sandbox_status
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.events import Event, EventType
+from criserver.lifecycle.reports.events import Event, EventType
 
 _TYPES: dict[EventType, pb.ContainerEventType.ValueType] = {
     EventType.CREATED: pb.ContainerEventType.CONTAINER_CREATED_EVENT,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.images import FilesystemUsage
+from criserver.lifecycle.images.images import FilesystemUsage
 from criserver.model.image import Credentials, Image
 
 

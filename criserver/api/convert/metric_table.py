@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from criserver.config.schema import MetricGroup
-from criserver.lifecycle.stats import ContainerSample
+from criserver.lifecycle.reports.stats import ContainerSample
 from criserver.model.resources import LinuxResources
 from criserver.model.stats import CgroupUsage, CpuUsage, DiskUsage, InterfaceUsage, MemoryUsage, Pressure, TaskUsage
 

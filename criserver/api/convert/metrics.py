@@ -8,7 +8,7 @@ from criserver.api.convert import metric_wire as wire
 from criserver.api.convert.metric_table import CGROUP, CONTAINER, NETWORK, Metric, S, Table
 from criserver.api.pb import api_pb2 as pb
 from criserver.config.schema import MetricGroup
-from criserver.lifecycle.stats import ContainerSample, PodSample
+from criserver.lifecycle.reports.stats import ContainerSample, PodSample
 from criserver.model.sandbox import PodMetadata
 
 LABELS = ("id", "name", "image", "container", "pod", "namespace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.stats import ContainerSample, PodSample
+from criserver.lifecycle.reports.stats import ContainerSample, PodSample
 from criserver.model.container import ContainerFilter
 from criserver.model.sandbox import SandboxFilter
 from criserver.model.stats import CgroupUsage, InterfaceUsage, NetworkUsage, Pressure, Stall

@@ -12,7 +12,7 @@ from criserver.api.pb import api_pb2 as pb
 from criserver.api.pb.api_pb2_grpc import RuntimeServiceStub
 from criserver.api.pods import PodHandlers
 from criserver.api.service import service
-from criserver.lifecycle.exec import ExecService
+from criserver.lifecycle.running.exec import ExecService
 from tests.support.grpc_server import serving
 from tests.support.world import House
 

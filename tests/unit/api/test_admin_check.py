@@ -10,7 +10,7 @@ import grpc
 
 from criserver.api.admin import admin, call
 from criserver.api.admin_check import CheckAdmin
-from criserver.lifecycle.check import Checker, Report
+from criserver.lifecycle.mending.check import Checker, Report
 from criserver.model.findings import Finding, Verdict
 from tests.support.grpc_server import serving
 

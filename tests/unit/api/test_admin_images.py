@@ -12,8 +12,8 @@ import pytest
 from criserver.api.admin import admin, call
 from criserver.api.admin_images import ImageAdmin
 from criserver.errors import NotFound
-from criserver.lifecycle.images import ImageService
-from criserver.lifecycle.pull_progress import Progress
+from criserver.lifecycle.images.images import ImageService
+from criserver.lifecycle.images.progress import Progress
 from criserver.model.image import Image, ImageDefaults
 from tests.support.grpc_server import serving
 

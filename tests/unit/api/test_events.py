@@ -7,7 +7,7 @@ import pytest
 from criserver.api.events import EventHandlers
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import ResourceExhausted
-from criserver.lifecycle.events import Events
+from criserver.lifecycle.reports.events import Events
 from tests.support.world import House, pod
 
 

@@ -16,9 +16,9 @@ from criserver.api.pb import api_pb2 as pb
 from criserver.api.pb.api_pb2_grpc import ImageServiceStub
 from criserver.api.service import service
 from criserver.errors import SignatureRejected, Unavailable
-from criserver.lifecycle.images import FilesystemUsage, ImageService
+from criserver.lifecycle.images.images import FilesystemUsage, ImageService
+from criserver.lifecycle.images.pulls import Sources
 from criserver.lifecycle.operations import Operations
-from criserver.lifecycle.pulls import Sources
 from criserver.lifecycle.tasks import Tasks
 from criserver.model.image import Credentials
 from criserver.state.db import Database

@@ -3,7 +3,7 @@ from typing import Any
 from criserver.api.metrics import MetricHandlers
 from criserver.api.pb import api_pb2 as pb
 from criserver.config.schema import MetricGroup
-from criserver.lifecycle.stats import StatsService
+from criserver.lifecycle.reports.stats import StatsService
 from tests.support.stats_fakes import FakeStats
 from tests.support.world import House, pod
 

@@ -9,7 +9,7 @@ import pytest
 from criserver.api.pb import api_pb2 as pb
 from criserver.api.resources import ResourceHandlers
 from criserver.errors import InvalidArgument
-from criserver.lifecycle.updates import ResourceUpdates
+from criserver.lifecycle.running.updates import ResourceUpdates
 from criserver.model.resources import LinuxResources
 
 

@@ -9,7 +9,7 @@ from criserver.api.stats import StatsHandlers
 from criserver.drivers.stats.kernel_stats import KernelStats
 from criserver.errors import NotFound
 from criserver.kernel.cgroupfs import Hierarchy
-from criserver.lifecycle.stats import StatsService
+from criserver.lifecycle.reports.stats import StatsService
 from tests.support.stats_fakes import FakeStats
 from tests.support.world import House
 

@@ -7,7 +7,7 @@ import pytest
 from criserver.api.pb import api_pb2 as pb
 from criserver.api.streaming import StreamHandlers
 from criserver.errors import InvalidArgument
-from criserver.lifecycle.streams import Attach, Exec, Forward
+from criserver.lifecycle.running.streams import Attach, Exec, Forward
 from criserver.ports.streams import Wanted
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from criserver.lifecycle.streams import Attach, Exec
+from criserver.lifecycle.running.streams import Attach, Exec
 from criserver.ports.streams import Wanted
 from criserver.streaming import command
 from tests.support.streaming import FakeService, SpdyClient, serving

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from criserver.lifecycle.streams import Forward
+from criserver.lifecycle.running.streams import Forward
 from criserver.streaming import forward
 from criserver.streaming.wire.spdy_flow import INITIAL_WINDOW, Flow
 from tests.support.streaming import FakeService, SpdyClient, serving

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from criserver.lifecycle.streams import Forward, StreamRequest
+from criserver.lifecycle.running.streams import Forward, StreamRequest
 from criserver.streaming import handshake
 from criserver.streaming.handshake import Handshake, token_of
 from criserver.streaming.wire.http1 import RequestReceived

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from criserver.errors import FailedPrecondition
-from criserver.lifecycle.streams import Attach, Exec, Forward
+from criserver.lifecycle.running.streams import Attach, Exec, Forward
 from criserver.ports.streams import Wanted
 from tests.support.streaming import FakeService, SpdyClient, request, serving
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from criserver.lifecycle.streams import Attach, Exec, Forward, StreamRequest
+from criserver.lifecycle.running.streams import Attach, Exec, Forward, StreamRequest
 from criserver.ports.streams import Wanted
 from criserver.streaming.command import AttachSession, ExecSession
 from criserver.streaming.forward import ForwardSession

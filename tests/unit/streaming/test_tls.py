@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from criserver.errors import FailedPrecondition
-from criserver.lifecycle.streams import Exec
+from criserver.lifecycle.running.streams import Exec
 from criserver.ports.streams import Wanted
 from criserver.streaming.tls import Certificate
 from tests.support import certificates

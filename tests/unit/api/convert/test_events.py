@@ -2,7 +2,7 @@ import pytest
 
 from criserver.api.convert.events import event
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.events import Event, EventType
+from criserver.lifecycle.reports.events import Event, EventType
 from criserver.model.container import Container, ContainerConfig, ContainerMetadata, ContainerState, ImageSpec
 from criserver.model.sandbox import PodMetadata, Sandbox, SandboxConfig, SandboxState
 

@@ -8,7 +8,7 @@ import pytest
 
 from criserver.api.convert import image as convert
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.images import FilesystemUsage
+from criserver.lifecycle.images.images import FilesystemUsage
 from criserver.model.image import Credentials, Image, ImageDefaults
 
 IMAGE = Image("sha256:1", ("a:1",), ("a@sha256:f",), 9, (4, 5), ImageDefaults(), annotations={"k": "v"}, pulled_at=3)

@@ -4,7 +4,7 @@ from criserver.api.convert.metric_table import UNLIMITED
 from criserver.api.convert.metrics import descriptors, pod_metrics
 from criserver.api.pb import api_pb2 as pb
 from criserver.config.schema import MetricGroup
-from criserver.lifecycle.stats import ContainerSample, PodSample
+from criserver.lifecycle.reports.stats import ContainerSample, PodSample
 from criserver.model.container import Container, ContainerConfig, ContainerMetadata, ContainerState, ImageSpec
 from criserver.model.resources import LinuxResources
 from criserver.model.sandbox import PodMetadata, Sandbox, SandboxConfig, SandboxState

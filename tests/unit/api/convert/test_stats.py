@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from criserver.api.convert import stats
 from criserver.api.pb import api_pb2 as pb
-from criserver.lifecycle.stats import ContainerSample, PodSample
+from criserver.lifecycle.reports.stats import ContainerSample, PodSample
 from criserver.model.container import (
     Container,
     ContainerConfig,

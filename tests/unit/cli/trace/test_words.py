@@ -1,7 +1,7 @@
 from criserver.cli.trace import words
 from criserver.observe.trace import Trace
 from tests.support.world import House
-from tests.unit.lifecycle.test_traces import written
+from tests.unit.lifecycle.reports.test_traces import written
 
 
 async def test_there_are_words_for_every_stage_that_there_is(house: House) -> None:

@@ -1,0 +1,1 @@
+"""Images: how they come, stay, are checked against the disk, and go."""

@@ -1,0 +1,1 @@
+"""What is told of pods, containers and images: lists, events, stats, traces, counts."""

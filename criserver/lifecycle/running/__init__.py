@@ -1,0 +1,1 @@
+"""Pods and containers: made, started, executed in, changed, stopped, removed."""
