@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import msgspec
 
 from criserver.api.pb import api_pb2 as pb
@@ -23,6 +24,8 @@ _CONTAINER = {
     pb.ContainerState.CONTAINER_EXITED: "exited",
     pb.ContainerState.CONTAINER_UNKNOWN: "unknown",
 }
+_ENDED = pb.ContainerState.CONTAINER_EXITED
+_MOST_ENDS = 200  # containers that are asked how they ended, one by one
 Node = dict[str, Any]
 
 
@@ -34,6 +37,7 @@ def look(client: Client) -> Node:
         driver = runtime.RuntimeConfig(pb.RuntimeConfigRequest()).linux.cgroup_driver
         pods = runtime.ListPodSandbox(pb.ListPodSandboxRequest()).items
         containers = runtime.ListContainers(pb.ListContainersRequest()).containers
+        ends = _ends(runtime, containers)
         stored = images.ListImages(pb.ListImagesRequest()).images
         usage = images.ImageFsInfo(pb.ImageFsInfoRequest()).image_filesystems
     config = json.loads(status.info["config"])
@@ -45,7 +49,7 @@ def look(client: Client) -> Node:
         "config": config,
         "changed": dict(changed(config, json.loads(msgspec.json.encode(Config())))),
         "images": {"count": len(stored), "bytes": sum(each.used_bytes.value for each in usage)},
-        "pods": [pod(each, containers) for each in pods],
+        "pods": [pod(each, containers, ends) for each in pods],
         "operations": client.ask("Running", {})["operations"],
         "now": time.time_ns(),
     }
@@ -56,8 +60,9 @@ def condition(found: pb.RuntimeCondition) -> Node:
     return {"type": found.type, "status": found.status, "reason": found.reason, "message": found.message}
 
 
-def pod(found: pb.PodSandbox, containers: Any) -> Node:
-    """A pod with its containers, as listed."""
+def pod(found: pb.PodSandbox, containers: Any, ends: Mapping[str, pb.ContainerStatus] | None = None) -> Node:
+    """A pod with its containers, as listed; `ends` are statuses of those that have ended, by id."""
+    statuses = ends or {}
     return {
         "namespace": found.metadata.namespace,
         "name": found.metadata.name,
@@ -66,12 +71,14 @@ def pod(found: pb.PodSandbox, containers: Any) -> Node:
         "state": _POD[found.state],
         "createdAt": found.created_at,
         "handler": found.runtime_handler,
-        "containers": [container(each) for each in containers if each.pod_sandbox_id == found.id],
+        "containers": [
+            container(each, statuses.get(each.id)) for each in containers if each.pod_sandbox_id == found.id
+        ],
     }
 
 
-def container(found: pb.Container) -> Node:
-    """A container as listed; `attempt` is how often the kubelet has made it anew."""
+def container(found: pb.Container, end: pb.ContainerStatus | None = None) -> Node:
+    """A container as listed; `attempt` is how often the kubelet has made it anew. How it ended is None if not asked."""
     return {
         "name": found.metadata.name,
         "attempt": found.metadata.attempt,
@@ -79,7 +86,25 @@ def container(found: pb.Container) -> Node:
         "state": _CONTAINER[found.state],
         "image": found.image.user_specified_image or found.image.image,
         "createdAt": found.created_at,
+        "exitCode": end.exit_code if end else None,
+        "reason": end.reason if end else "",
     }
+
+
+def _ends(runtime: Any, containers: Any) -> dict[str, pb.ContainerStatus]:
+    """How containers ended, by id: of each the newest attempt alone, and not of those that vanish meanwhile."""
+    newest: dict[tuple[str, str], pb.Container] = {}
+    for each in sorted(containers, key=lambda each: int(each.metadata.attempt)):
+        newest[each.pod_sandbox_id, each.metadata.name] = each
+    ended = sorted((each for each in newest.values() if each.state == _ENDED), key=lambda each: -each.created_at)
+    found = {}
+    for each in ended[:_MOST_ENDS]:
+        try:
+            found[each.id] = runtime.ContainerStatus(pb.ContainerStatusRequest(container_id=each.id)).status
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+    return found
 
 
 def changed(config: Mapping[str, Any], default: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

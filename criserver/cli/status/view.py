@@ -23,7 +23,7 @@ _LABEL: Final = 12
 
 
 def show(node: Node, *, most: int | None = None, console: Console | None = None) -> None:
-    """Print it, with at most `most` pods, the newest first."""
+    """Print it, with at most `most` pods: those in trouble first, and then the newest."""
     console = console or Console(highlight=False)
     server, config = node["server"], node["config"]
     up = age((node["now"] - server["startedAt"]) / _SECOND)
@@ -73,7 +73,7 @@ def _operations(console: Console, node: Node) -> None:
 
 
 def _pods(console: Console, node: Node, most: int | None) -> None:
-    pods = sorted(node["pods"], key=lambda pod: pod["createdAt"], reverse=True)
+    pods = sorted(node["pods"], key=lambda pod: (not _troubled(pod), -pod["createdAt"]))
     states = Counter(pod["state"] for pod in pods)
     inside = Counter(each["state"] for pod in pods for each in pod["containers"])
     total = sum(inside.values())
@@ -94,18 +94,30 @@ def _pods(console: Console, node: Node, most: int | None) -> None:
             table.add_row(*_row(node, each, f"   {branch} {each['name']}", ""))
     console.print(table)
     if most is not None and len(pods) > most:
-        console.print(f"  [dim]and {len(pods) - most} older ones: --all shows them[/]")
+        console.print(f"  [dim]and {len(pods) - most} more: --all shows them[/]")
 
 
 def _row(node: Node, item: dict[str, Any], name: str, style: str) -> tuple[Text, ...]:
-    state = str(item["state"])
     return (
         Text(name, style),
-        Text(state, COLOURS.get(state, "")),
+        _state(item),
         Text(age((node["now"] - item["createdAt"]) / _SECOND)),
-        Text(str(item["attempt"])),
+        Text(str(item["attempt"]), "yellow" if item["attempt"] else "dim"),
         Text(item["id"][:13], "dim"),
     )
+
+
+def _state(item: Node) -> Text:
+    """Of a container that failed, with its exit code, and with the reason unless that says no more than the code."""
+    state, code, reason = str(item["state"]), item.get("exitCode"), str(item.get("reason", ""))
+    if not code:
+        return Text(state, COLOURS.get(state, ""))
+    return Text(f"{state} {code}{f' {reason}' if reason not in ('', 'Error') else ''}", "red")
+
+
+def _troubled(pod: Node) -> bool:
+    """Whether a container of the pod failed, or its state is not known. One that is not ready has been given up."""
+    return pod["state"] == "ready" and any(each["exitCode"] or each["state"] == "unknown" for each in pod["containers"])
 
 
 def _states(states: Counter[str]) -> str:

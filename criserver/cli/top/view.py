@@ -14,7 +14,9 @@ from criserver.cli.status.view import COLOURS
 from criserver.cli.top.rows import Row
 from criserver.cli.words import counted, size
 
-_WIDE: Final = 100
+_WIDE: Final = 112
+_OTHERS: Final = {True: 84, False: 55}  # what all columns but the first take, in a wide table and in a narrow one
+_LEAST: Final = 12
 _BAR: Final = 10
 _BLOCKS: Final = " ▏▎▍▌▋▊▉█"
 
@@ -23,7 +25,7 @@ def show(rows: Sequence[Row], *, console: Console | None = None) -> None:
     """Print the table."""
     console = console or Console(highlight=False)
     console.print(_summary(rows))
-    console.print(_table(rows, wide=console.width >= _WIDE))
+    console.print(_table(rows, console.width))
 
 
 def screen(rows: Sequence[Row], *, console: Console | None = None) -> Group:
@@ -31,7 +33,7 @@ def screen(rows: Sequence[Row], *, console: Console | None = None) -> Group:
     console = console or Console()
     lines = max(3, console.height - 4)
     return Group(
-        _summary(rows, clock=time.strftime("%H:%M:%S")), _table(rows, wide=console.width >= _WIDE, most=lines)
+        _summary(rows, clock=time.strftime("%H:%M:%S")), _table(rows, console.width, most=lines)
     )
 
 
@@ -46,9 +48,11 @@ def _summary(rows: Sequence[Row], clock: str = "") -> Text:
     return Text.assemble(*parts)
 
 
-def _table(rows: Sequence[Row], *, wide: bool, most: int | None = None) -> Table:
+def _table(rows: Sequence[Row], width: int, *, most: int | None = None) -> Table:
+    """Names alone give way where the terminal is narrow: a figure that is cut off is worth nothing."""
+    wide = width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=False)
-    table.add_column("POD / CONTAINER", overflow="ellipsis", no_wrap=True, max_width=44 if wide else 25)
+    table.add_column("POD / CONTAINER", overflow="ellipsis", no_wrap=True, max_width=max(_LEAST, width - _OTHERS[wide]))
     table.add_column("STATE", no_wrap=True)
     table.add_column("CPU", justify="right", no_wrap=True)
     if wide:

@@ -36,6 +36,8 @@ class Service:
             container("nginx", web, EXITED), container("nginx", web, attempt=1), container("job", old, EXITED),
         ]  # fmt: skip
         self.ready = True
+        self.ends: dict[str, pb.ContainerStatus] = {}
+        self.asked: list[str] = []
         self.stats: list[pb.PodSandboxStats] = []
 
     def Status(self, _: Any) -> pb.StatusResponse:  # noqa: N802
@@ -65,6 +67,10 @@ class Service:
 
     def ListContainers(self, _: Any) -> pb.ListContainersResponse:  # noqa: N802
         return pb.ListContainersResponse(containers=self.containers)
+
+    def ContainerStatus(self, request: pb.ContainerStatusRequest) -> pb.ContainerStatusResponse:  # noqa: N802
+        self.asked.append(request.container_id)
+        return pb.ContainerStatusResponse(status=self.ends.get(request.container_id, pb.ContainerStatus()))
 
     def ListImages(self, _: Any) -> pb.ListImagesResponse:  # noqa: N802
         return pb.ListImagesResponse(images=[pb.Image(id="a"), pb.Image(id="b")])

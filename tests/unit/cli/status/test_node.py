@@ -1,5 +1,9 @@
 from typing import Any, cast
 
+import grpc
+import pytest
+
+from criserver.api.pb import api_pb2 as pb
 from criserver.cli.status.node import changed, look
 from tests.unit.cli.status.kit import Answering, Service
 
@@ -19,6 +23,29 @@ def test_everything_is_gathered() -> None:
     ]  # fmt: skip
     assert {key: value for key, value in node["changed"].items() if key.startswith("metrics")} == {"metrics.port": 9090}
     assert "network.bin_dirs" not in node["changed"]
+
+
+def test_only_the_newest_attempt_is_asked_how_it_ended() -> None:
+    service = Service()
+    job = service.containers[2].id
+    service.ends = {job: pb.ContainerStatus(exit_code=2, reason="Error")}
+    web, old = look(cast(Any, Answering(service)))["pods"]
+    assert service.asked == [job]
+    assert [each["exitCode"] for each in web["containers"]] == [None, None]
+    assert (old["containers"][0]["exitCode"], old["containers"][0]["reason"]) == (2, "Error")
+
+
+def test_a_container_that_vanishes_meanwhile_is_not_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(grpc.RpcError):
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.NOT_FOUND
+
+    def gone(_: Any) -> None:
+        raise Gone
+
+    service = Service()
+    monkeypatch.setattr(service, "ContainerStatus", gone)
+    assert look(cast(Any, Answering(service)))["pods"][1]["containers"][0]["exitCode"] is None
 
 
 def test_keys_that_are_not_at_their_defaults() -> None:

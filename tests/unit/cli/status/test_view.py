@@ -6,9 +6,10 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from criserver.api.pb import api_pb2 as pb
 from criserver.cli.status.node import look
 from criserver.cli.status.view import show
-from tests.unit.cli.status.kit import Answering, Service, pod
+from tests.unit.cli.status.kit import EXITED, Answering, Service, container, pod
 from tests.unit.cli.trace.kit import operation, stage
 
 
@@ -48,9 +49,22 @@ def test_many_pods_are_cut() -> None:
     service = Service()
     service.pods += [pod(f"more{number}", age=20 + number) for number in range(30)]
     text = shown(Answering(service), most=5)
-    assert "and 27 older ones: --all shows them" in text
+    assert "and 27 more: --all shows them" in text
     assert "shop/more2" in text and "shop/more9" not in text and "shop/old" not in text
     assert "shop/old" in shown(Answering(service))
+
+
+def test_what_failed_comes_first_and_says_how() -> None:
+    service = Service()
+    service.pods += [pod(f"more{number}", age=20 + number) for number in range(9)]
+    killed = container("killed", service.pods[-1].id, EXITED)
+    service.containers += [killed, container("fine", service.pods[-1].id, EXITED)]
+    service.ends = {killed.id: pb.ContainerStatus(exit_code=137, reason="OOMKilled")}
+    text = shown(Answering(service), most=2)
+    assert text.index("shop/more8") < text.index("exited 137 OOMKilled") < text.index("shop/web")
+    assert "└ fine     " in text and "exited 0" not in text
+    service.ends = {killed.id: pb.ContainerStatus(exit_code=3, reason="Error")}
+    assert "exited 3 " in shown(Answering(service), most=1)
 
 
 def test_an_empty_node() -> None:

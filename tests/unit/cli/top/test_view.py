@@ -24,6 +24,19 @@ def lines(found: Console) -> list[str]:
     return [line.rstrip() for line in found.file.getvalue().splitlines()]
 
 
+@pytest.mark.parametrize("width", [72, 80, 100, 111, 112, 113, 200])
+def test_no_figure_is_cut_at_any_width(width: int) -> None:
+    out = console(width)
+    full = Row("main", "running", "c" * 64, 12, 15.25, 999 << 20, 999 << 20, {"cpu": 100, "memory": 100, "io": 100})
+    show([LONG, full], console=out)
+    text = lines(out)
+    assert max(map(len, text)) <= width
+    assert "RESTARTS" in text[1] and "MEMORY" in text[1] and "PSI" in text[1]
+    assert "…" not in "".join(text).replace(text[2], "")
+    assert "15.25" in text[3] and text[3].count("999 MiB") == 2 and "100 %" in text[3]
+    assert ("[/]" in text[2]) is (width == 200)
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_table(width: int) -> None:
     out = console(width)
