@@ -29,7 +29,11 @@ class HostDevice:
 
 @dataclass(frozen=True, slots=True)
 class MountSource:
-    """The source of a bind mount: its real path, and how the mount that it lies on propagates."""
+    """The source of a bind mount: its real path, and how the mount that it lies on propagates.
+
+    `below`: the paths of what is mounted in it and can be seen, without what lies in another of them.
+    """
 
     path: str
     propagation: SourcePropagation = SourcePropagation.PRIVATE
+    below: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ class Handler:
 
     `command` is the argv prefix that every runtime call starts with: the binary, its --root and cgroup driver flags.
     `lacks_user_namespaces` says why pods cannot have user namespaces of their own with it, "" where they can.
+    `maps_single_mounts`: an idmapped mount of it lacks what is mounted below its source.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Handler:
     command: tuple[str, ...]
     recursive_read_only_mounts: bool = False
     lacks_user_namespaces: str = ""
+    maps_single_mounts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

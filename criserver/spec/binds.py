@@ -62,6 +62,12 @@ def bind(resolved: ResolvedMount, host: HostFacts, *, joins_pid: bool = False) -
                 f"mount {path}: uidMappings and gidMappings need idmapped mounts, which the kernel or the runtime of "
                 "this handler lacks; use a newer runtime, or a pod without a user namespace"
             )
+        if host.maps_single_mounts and resolved.below:
+            raise FailedPrecondition(
+                f"mount {path}: with {resolved.below[0]} mounted in its source, which the runtime of this handler "
+                "leaves out of a mount with mapped ids (crun before 1.9), so that files would go below it; use a newer "
+                "runtime, or a pod without a user namespace"
+            )
         result["uidMappings"] = namespaces.mappings(halves(mount.uid_mappings) if joins_pid else mount.uid_mappings)
         result["gidMappings"] = namespaces.mappings(halves(mount.gid_mappings) if joins_pid else mount.gid_mappings)
     return result

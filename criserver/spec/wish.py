@@ -25,7 +25,7 @@ class HostFacts:
     `machine`: uname -m. `seccomp_profile`: the installed RuntimeDefault profile as parsed JSON, None for the built-in
     one. `apparmor_profiles`: loaded profiles, None without AppArmor. `hugepage_sizes`: sizes that a hugetlb controller
     limits ("2MB"), empty without one. `devices`: what a privileged container gets. `recursive_read_only` and
-    `idmapped_mounts`: kernel and runtime both can.
+    `idmapped_mounts`: kernel and runtime both can. `maps_single_mounts`: these lack what is mounted below their source.
     """
 
     cgroup_v2: bool = True
@@ -44,6 +44,7 @@ class HostFacts:
     devices: tuple[HostDevice, ...] = ()
     recursive_read_only: bool = True
     idmapped_mounts: bool = False
+    maps_single_mounts: bool = False
     rdt_classes: frozenset[str] | None = None
 
 
@@ -93,11 +94,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedMount:
-    """A mount with its `source` found on the host: symlinks followed, an image volume mounted, a sub path resolved."""
+    """A mount with its `source` found on the host: symlinks followed, an image volume mounted, a sub path resolved.
+
+    `below`: paths of the host in the source at which something else is mounted.
+    """
 
     mount: Mount
     source: str
     source_propagation: SourcePropagation = SourcePropagation.PRIVATE
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

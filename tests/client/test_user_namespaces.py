@@ -20,6 +20,7 @@ import pytest
 
 from criserver.api.pb import api_pb2 as pb
 from tests.client.conftest import assert_clean, serving
+from tests.client.test_asked import mounted
 from tests.client.test_streaming import Terminal, fetch, forwarded
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
@@ -224,6 +225,23 @@ def test_volumes_are_mapped(run: Callable[..., Pod], tmp_path: Path) -> None:
     pod.exec(container_id, "touch /volume/ours; chown 7:8 /volume/ours; ! touch /readonly/x 2>/dev/null")
     assert ids(volume / "ours") == (7, 8), "the host sees the ids of the volume, not those of the pod"
     assert ids(volume / "theirs") == (5, 6)
+
+
+def test_mounts_below_a_volume_are_there_or_refused(run: Callable[..., Pod], server: Server, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    volume = pb.Mount(container_path="/volume", host_path=str(tmp_path))
+    with mounted(server, "-t", "tmpfs", "below", f"{tmp_path}/below"):
+        pod = run()
+        try:
+            container_id = pod.start(mounts=[volume])
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert f"with {tmp_path}/below mounted in its source" in str(error.details())
+            assert server.config["runtime"]["default_handler"] == "crun", "a runtime that heeds rbind"
+        else:
+            assert " - tmpfs below " in pod.exec(container_id, "grep ' /volume/below ' /proc/self/mountinfo")
+    assert list((tmp_path / "below").iterdir()) == []
+    pod.start(mounts=[volume])
 
 
 def test_image_volumes_are_mapped(run: Callable[..., Pod]) -> None:

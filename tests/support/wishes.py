@@ -208,6 +208,7 @@ def _host(text: Bad) -> st.SearchStrategy[HostFacts]:
         devices=st.just((NULL, FUSE, DISK)),
         recursive_read_only=st.booleans(),
         idmapped_mounts=st.booleans(),
+        maps_single_mounts=st.booleans(),
     )
 
 

@@ -56,8 +56,8 @@ class HostDriver:
 
     async def mount_source(self, path: str) -> MountSource:
         """A mount's source, links followed, made as a directory when missing."""
-        real, kind = await self._answer(path, questions.source)
-        return MountSource(real, SourcePropagation(kind))
+        real, kind, below = await self._answer(path, questions.source)
+        return MountSource(real, SourcePropagation(kind), tuple(below))
 
     async def devices(self, path: str) -> tuple[HostDevice, ...]:
         """The device node at `path`, or every one below a directory."""

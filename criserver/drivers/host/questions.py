@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from criserver.drivers.host import devices as nodes
@@ -18,15 +18,17 @@ from criserver.kernel.fds import read_in_root
 from criserver.kernel.mount import MountInfo
 from criserver.model.host import SourcePropagation
 
+_GONE = "//deleted"  # ends the path of a mount whose directory was removed
 PROFILE_LIMIT = 1 << 20  # bytes of a seccomp profile
 
 
-def source(path: str) -> list[str]:
-    """A mount's source: the real path, made as a directory when missing, and how the mount that holds it propagates."""
+def source(path: str) -> tuple[str, str, list[str]]:
+    """The fields of a `MountSource`; the path is made as a directory when it is missing."""
     real = os.path.realpath(path)
     if not os.path.lexists(real):
         os.makedirs(real, mode=0o755, exist_ok=True)
-    return [real, propagation(real, mount.mounts()).value]
+    mounts = mount.mounts()
+    return real, propagation(real, mounts).value, below(real, mounts)
 
 
 def propagation(path: str, mounts: Iterable[MountInfo]) -> SourcePropagation:
@@ -38,6 +40,27 @@ def propagation(path: str, mounts: Iterable[MountInfo]) -> SourcePropagation:
     if "shared" in kinds:
         return SourcePropagation.SHARED
     return SourcePropagation.SLAVE if "master" in kinds else SourcePropagation.PRIVATE
+
+
+def below(path: str, mounts: Sequence[MountInfo]) -> list[str]:
+    """What is mounted in `path` and can be seen, without what lies in another of them, sorted."""
+    start = path.rstrip("/") + "/"
+    known = {each.mount_id: each for each in mounts}
+    found: list[str] = []
+    for target in sorted({each.target for each in mounts if each.target.startswith(start) and _is_seen(each, known)}):
+        if target != path and not any(target.startswith(f"{other}/") for other in found):
+            found.append(target)
+    return found
+
+
+def _is_seen(info: MountInfo, known: Mapping[int, MountInfo]) -> bool:
+    """Whether its place is there, and no other mount hides it: one above it, on the mount that it stands on."""
+    parent = known.get(info.parent_id)
+    if parent is None or parent is info:
+        return True
+    siblings = (each for each in known.values() if each.parent_id == parent.mount_id and each is not info)
+    hidden = any(info.target.startswith(each.target.rstrip("/") + "/") for each in siblings)
+    return not hidden and not info.target.endswith(_GONE) and _is_seen(parent, known)
 
 
 def devices(path: str) -> list[list[Any]]:

@@ -180,6 +180,7 @@ async def _probe(
         handler,
         recursive_read_only_mounts=features.recursive_read_only and modern,
         lacks_user_namespaces=lacks_idmap,
+        maps_single_mounts=known.maps_single_mounts,
     )
 
 

@@ -12,10 +12,14 @@ _MAX_WORDS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What of `runc features` (runtime-spec features.md) the CRI reports."""
+    """What of `runc features` (runtime-spec features.md) the CRI reports.
+
+    `maps_single_mounts`: what is mounted below a source is not in its idmapped mount, rbind or not.
+    """
 
     recursive_read_only: bool = False
     idmapped_mounts: bool = False
+    maps_single_mounts: bool = False
 
 
 def last_error(stderr: bytes) -> str:
@@ -66,11 +70,15 @@ def known(version_stdout: bytes) -> Features:
     """What a runtime can that has no `features` to say so, by what `--version` prints.
 
     crun has that command since 1.8.6, and tells of idmapped mounts there since 1.9; it takes mappings the right way
-    round since 1.8.1 (its NEWS), and has recursive read-only mounts since 1.0.
+    round since 1.8.1 (its NEWS), and has recursive read-only mounts since 1.0. It heeds rbind there since 1.9.
     """
     name, _, _ = version_stdout.decode("utf-8", "replace").partition(" ")
     number = release(version(version_stdout)) if name == "crun" else ()
-    return Features(recursive_read_only=number >= (1, 0), idmapped_mounts=number >= (1, 8, 1))
+    return Features(
+        recursive_read_only=number >= (1, 0),
+        idmapped_mounts=number >= (1, 8, 1),
+        maps_single_mounts=(1, 8, 1) <= number < (1, 9),
+    )
 
 
 def _at(document: object, *names: str) -> object:

@@ -107,6 +107,7 @@ class Builder:
             self._facts(),
             recursive_read_only=handler.recursive_read_only_mounts,
             idmapped_mounts=not handler.lacks_user_namespaces,
+            maps_single_mounts=handler.maps_single_mounts,
         )
 
     def _namespaces(self, sandbox: Sandbox, config: ContainerConfig) -> Mapping[str, str]:
@@ -128,7 +129,7 @@ class Builder:
         if not mount.host_path.startswith("/"):
             raise InvalidArgument(f"config.mounts: host_path {mount.host_path!r} is not absolute; begin it with /")
         source = await self._powers.host.mount_source(mount.host_path)
-        return ResolvedMount(mount, source.path, source.propagation)
+        return ResolvedMount(mount, source.path, source.propagation, source.below)
 
     async def _devices(self, config: ContainerConfig) -> tuple[ResolvedDevice, ...]:
         """Every node of the devices asked for; a directory stands for all that are in it."""

@@ -84,6 +84,16 @@ def test_id_mappings_in_two_where_a_pid_namespace_is_joined() -> None:
     assert result["gidMappings"] == [{"containerID": 0, "hostID": 7, "size": 1}], "one id cannot be halved"
 
 
+def test_a_mapped_mount_that_would_lack_what_is_mounted_below() -> None:
+    host = HostFacts(idmapped_mounts=True, maps_single_mounts=True)
+    mapped = Mount("/a", "/s", uid_mappings=MAPS, gid_mappings=MAPS)
+    with pytest.raises(FailedPrecondition, match="mount /a: with /s/x mounted in its source"):
+        bind(ResolvedMount(mapped, "/s", below=("/s/x", "/s/y")), host)
+    assert bind(ResolvedMount(mapped, "/s"), host)["uidMappings"]
+    assert bind(ResolvedMount(mapped, "/s", below=("/s/x",)), HostFacts(idmapped_mounts=True))["uidMappings"]
+    assert bind(ResolvedMount(Mount("/a", "/s"), "/s", below=("/s/x",)), host)["source"] == "/s"
+
+
 @given(st.integers(1, 2**32 - 2), st.integers(1, 2**31), st.integers(0, 2**31))
 def test_halves_map_the_same_ids(host: int, length: int, inside: int) -> None:
     whole = IdMapping(host, 0, length)

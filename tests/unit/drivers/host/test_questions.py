@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from criserver.drivers.host.questions import mode, propagation, small_file, source
+from criserver.drivers.host.questions import below, mode, propagation, small_file, source
 from criserver.kernel.mount import parse_mountinfo
 from criserver.model.host import SourcePropagation
 
@@ -43,6 +43,34 @@ TABLE = parse_mountinfo("""20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
 )
 def test_the_propagation_of_the_mount_that_holds_a_path(path: str, expected: SourcePropagation) -> None:
     assert propagation(path, TABLE) is expected
+
+
+BELOW = parse_mountinfo("""20 1 8:1 / / rw - ext4 a rw
+21 20 8:2 / /v/x rw - ext4 b rw
+22 21 8:3 / /v/x/y rw - ext4 c rw
+23 20 8:4 / /v/h/hidden rw - ext4 d rw
+24 20 8:5 / /v/h rw - ext4 e rw
+25 20 8:6 / /v/z rw - ext4 f rw
+26 25 8:7 / /v/z rw - ext4 g rw
+27 20 8:8 / /vv rw - ext4 h rw
+28 20 8:9 / /v/gone//deleted rw - ext4 i rw
+29 23 8:10 / /v/h/hidden/too rw - ext4 j rw
+30 24 8:11 / /v/h/seen rw - ext4 k rw
+""")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v", ["/v/h", "/v/x", "/v/z"]),
+        ("/v/x", ["/v/x/y"]),
+        ("/v/h", ["/v/h/seen"]),
+        ("/v/z", []),
+        ("/", ["/v/h", "/v/x", "/v/z", "/vv"]),
+    ],
+)
+def test_what_is_mounted_below_a_path_and_can_be_seen(path: str, expected: list[str]) -> None:
+    assert below(path, BELOW) == expected
 
 
 def test_a_path_that_no_mount_holds() -> None:

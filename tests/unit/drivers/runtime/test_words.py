@@ -60,7 +60,8 @@ def test_version(stdout: str, version: str) -> None:
 @pytest.mark.parametrize(
     ("stdout", "known"),
     [
-        ("crun version 1.8.1\ncommit: f8a0\n", Features(True, True)),
+        ("crun version 1.8.1\ncommit: f8a0\n", Features(True, True, True)),
+        ("crun version 1.8.7\n", Features(True, True, True)),
         ("crun version 1.14.3\n", Features(True, True)),
         ("crun version 1.9\n", Features(True, True)),
         ("crun version 1.8\n", Features(True, False)),
