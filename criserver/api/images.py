@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from criserver.api.convert import image as convert
+from criserver.api.convert.pieces import pieces, whole
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import CriError, InvalidArgument, SignatureRejected, Unavailable
 from criserver.lifecycle.images.images import FilesystemUsage, ImageService
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     import grpc
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-_PIECE = 100
-"""Images per message of StreamImages: some 50 KB."""
-
 
 class ImageHandlers:
     """PullImage, ListImages, StreamImages, ImageStatus, RemoveImage, ImageFsInfo."""
@@ -38,11 +35,12 @@ class ImageHandlers:
     async def ListImages(self, request: pb.ListImagesRequest, _: Context) -> pb.ListImagesResponse:
         """Every image, or the one that the filter names."""
         rows = self._images.list(request.filter.image.image)
-        return pb.ListImagesResponse(images=[convert.image(row) for row in rows])
+        answer = pb.ListImagesResponse(images=[convert.image(row) for row in rows])
+        return whole(answer, "StreamImages", "images that nothing uses")
 
     async def StreamImages(self, request: pb.StreamImagesRequest, _: Context) -> AsyncIterator[pb.StreamImagesResponse]:
         """ListImages in pieces."""
-        for piece in convert.pieces(self._images.list(request.filter.image.image), _PIECE):
+        for piece in pieces(map(convert.image, self._images.list(request.filter.image.image))):
             yield pb.StreamImagesResponse(images=piece)
 
     async def ImageStatus(self, request: pb.ImageStatusRequest, _: Context) -> pb.ImageStatusResponse:

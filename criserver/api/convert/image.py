@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 
 from criserver.api.pb import api_pb2 as pb
 from criserver.lifecycle.images.images import FilesystemUsage
@@ -60,15 +59,3 @@ def filesystem(usage: FilesystemUsage) -> pb.FilesystemUsage:
         used_bytes=pb.UInt64Value(value=usage.used_bytes),
         inodes_used=pb.UInt64Value(value=usage.inodes_used),
     )
-
-
-def pieces(rows: Iterable[Image], count: int) -> Iterator[list[pb.Image]]:
-    """CRI Images, `count` at a time; no piece is empty."""
-    piece: list[pb.Image] = []
-    for row in rows:
-        piece.append(image(row))
-        if len(piece) == count:
-            yield piece
-            piece = []
-    if piece:
-        yield piece

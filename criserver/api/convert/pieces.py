@@ -34,12 +34,15 @@ def pieces(items: Iterable[M], size: int = PIECE) -> Iterator[list[M]]:
         yield piece
 
 
-def whole(answer: M, stream: str) -> M:
-    """`answer`; a warning, once a minute, when it has half the size that clients take. `stream` has no such limit."""
+def whole(answer: M, stream: str, spare: str = "dead containers") -> M:
+    """`answer`; a warning, once a minute, when it has half the size that clients take. `stream` has no such limit.
+
+    `spare` is what an operator may remove to make it smaller.
+    """
     size = answer.ByteSize()
     now = time.monotonic()
     if size > MESSAGE_LIMIT // 2 and now - _said.get(stream, -SAY_SECONDS) >= SAY_SECONDS:
         _said[stream] = now
         megabytes = f"{size / (1 << 20):.1f} MiB of the {MESSAGE_LIMIT >> 20} MiB that clients take"
-        log.warning("an answer has %s: remove dead containers, or ask with %s", megabytes, stream)
+        log.warning("an answer has %s: remove %s, or ask with %s", megabytes, spare, stream)
     return answer

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from criserver.api.convert import pieces
 from criserver.api.images import ImageHandlers
 from criserver.api.pb import api_pb2 as pb
 from criserver.api.pb.api_pb2_grpc import ImageServiceStub
@@ -70,6 +71,16 @@ async def test_the_life_of_an_image(stub: Any) -> None:
     for _ in range(2):
         await stub.RemoveImage(pb.RemoveImageRequest(image=spec(pulled.image_ref)))
     assert list((await stub.ListImages(pb.ListImagesRequest())).images) == []
+
+
+async def test_a_list_of_half_the_limit_is_warned_of(
+    stub: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "MESSAGE_LIMIT", 200)
+    monkeypatch.setattr(pieces, "_said", {})
+    await stub.PullImage(pb.PullImageRequest(image=spec(APP)))
+    await stub.ListImages(pb.ListImagesRequest())
+    assert "remove images that nothing uses, or ask with StreamImages" in caplog.text
 
 
 async def test_list_and_stream_take_a_filter(stub: Any, registry: FakeRegistry) -> None:

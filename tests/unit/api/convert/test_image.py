@@ -60,11 +60,3 @@ def test_info_is_json() -> None:
 def test_filesystem() -> None:
     usage = convert.filesystem(FilesystemUsage("/m", 5, 6, 7))
     assert (usage.fs_id.mountpoint, usage.used_bytes.value, usage.inodes_used.value, usage.timestamp) == ("/m", 5, 6, 7)
-
-
-@pytest.mark.parametrize("count", [0, 1, 4, 5, 9])
-def test_pieces_hold_everything_once_and_none_is_empty(count: int) -> None:
-    rows = [Image(f"{number}", (), (), 1, (), ImageDefaults()) for number in range(count)]
-    found = list(convert.pieces(rows, 4))
-    assert [image.id for piece in found for image in piece] == [row.id for row in rows]
-    assert all(found)
