@@ -17,6 +17,7 @@ from criserver.model.stats import DiskUsage
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 0.5  # how long an answer waits for the walks that it has begun
 YOUNG_SECONDS = 15.0  # a usage that no answer waits for a newer one of: the kubelet asks every ten seconds
+LATER_SECONDS = 0.2  # when a walk begins that no answer waits for: it shall not slow down the one that is being made
 REST = 20  # a walk's pause, in multiples of its length
 
 
@@ -40,7 +41,7 @@ class DiskWalks:
         """Usage by container id; a container whose first walk is not over yet is missing."""
         now = asyncio.get_running_loop().time()
         walks = {key: walk for key in container_ids if (walk := self._walk(key, now)) is not None}
-        awaited = [walk for key, walk in walks.items() if now - self._layers[key].walked > YOUNG_SECONDS]
+        awaited = [walk for key, walk in walks.items() if not _young(self._layers[key], now)]
         if awaited:
             await asyncio.wait(awaited, timeout=PATIENCE_SECONDS)
         known = {key: layer.usage for key in container_ids if (layer := self._layers.get(key))}
@@ -54,10 +55,13 @@ class DiskWalks:
     def _walk(self, key: str, now: float) -> asyncio.Task[None] | None:
         layer = self._layers.setdefault(key, _Layer())
         if layer.walk is None and now >= layer.due:
-            layer.walk = self._tasks.spawn(self._run(key, layer), name=f"disk usage {key[:12]}", endless=True)
+            later = LATER_SECONDS if _young(layer, now) else 0.0
+            layer.walk = self._tasks.spawn(self._run(key, layer, later), name=f"disk usage {key[:12]}", endless=True)
         return layer.walk
 
-    async def _run(self, key: str, layer: _Layer) -> None:
+    async def _run(self, key: str, layer: _Layer, later: float) -> None:
+        if later:
+            await asyncio.sleep(later)
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
@@ -68,3 +72,7 @@ class DiskWalks:
             layer.walked = began
         if layer.usage is not None and not layer.usage.complete:
             log.warning("container %s has too large or too deep a tree: its disk usage is more than is told", key)
+
+
+def _young(layer: _Layer, now: float) -> bool:
+    return now - layer.walked <= YOUNG_SECONDS

@@ -23,6 +23,11 @@ class Layers:
         return None if key == "gone" else DiskUsage(1, len(self.walked), 1, complete=self.complete)
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_walks, "LATER_SECONDS", 0.0)
+
+
 async def test_the_first_answer_waits_for_a_quick_walk() -> None:
     layers = Layers()
     found = await DiskWalks(60, layers, Tasks()).get(["a", "gone"])
@@ -66,6 +71,21 @@ async def test_an_answer_that_has_a_young_usage_waits_for_no_walk(monkeypatch: p
     asyncio.get_running_loop().call_later(0.05, layers.may_end.set)
     assert await walks.get(["a"]) != before
     await asyncio.sleep(0)
+
+
+async def test_a_walk_that_no_answer_waits_for_begins_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_walks, "LATER_SECONDS", 0.3)
+    monkeypatch.setattr(disk_walks, "REST", 0)
+    layers, loop = Layers(), asyncio.get_running_loop()
+    walks = DiskWalks(0, layers, Tasks())
+    await walks.get(["a"])
+    asked = loop.time()
+    await walks.get(["a"])
+    async with asyncio.timeout(10):
+        while layers.walked == ["a"]:
+            await asyncio.sleep(0.01)
+    assert layers.walked == ["a", "a"]
+    assert loop.time() - asked >= 0.3
 
 
 async def test_a_long_walk_earns_a_long_rest(monkeypatch: pytest.MonkeyPatch) -> None:
