@@ -67,6 +67,7 @@ class ImageRecord:
     defaults: ImageDefaults = field(default_factory=ImageDefaults)
     annotations: Mapping[str, str] = field(default_factory=dict)
     pulled_at: int = 0
+    artifact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ class Image:
     """An image on this node. `id` is the config's digest ("sha256:<hex>"); `layers` are layer numbers, lowest first.
 
     `size` is what the image costs on disk, in bytes, as the kubelet's image garbage collection counts it.
-    `annotations` are those of the image's manifest.
+    `annotations` are those of the image's manifest. `artifact` is the type of an OCI artifact, whose `id` is the
+    manifest's digest, and which can be mounted but has no root for a container; "" for an image.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Image:
     pinned: bool = False
     pulled_at: int = 0
     annotations: Mapping[str, str] = field(default_factory=dict)
+    artifact: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

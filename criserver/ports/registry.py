@@ -35,6 +35,7 @@ class BlobStream(Protocol):
 class LayerBlob:
     """A layer that can be had: `size` bytes with `digest` that unpack to a tar with `diff_id`.
 
+    With a `file` they are the content of that path, and `diff_id` only stands for it.
     `open` begins to fetch it. Its errors, and those of the stream, are as in `Registry.open`.
     """
 
@@ -42,6 +43,7 @@ class LayerBlob:
     diff_id: str
     size: int
     open: Callable[[], AbstractAsyncContextManager[BlobStream]]
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class FetchedImage:
     """What an image is. `id` is the config's digest; digests of documents are checked, layers' are not.
 
     `manifest` is the one of this platform. Layers can be had as long as the context lasts that it came from.
+    `artifact` says of what kind an OCI artifact is, whose `id` is the digest of its manifest and which has no config;
+    "" for an image.
     """
 
     id: str
@@ -57,6 +61,7 @@ class FetchedImage:
     defaults: ImageDefaults
     layers: tuple[LayerBlob, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    artifact: str = ""
 
 
 class Remote(Protocol):

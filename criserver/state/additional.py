@@ -102,4 +102,5 @@ def _image(image_id: str, record: ImageRecord, names: list[str], layers: tuple[i
         pinned=True,  # nothing would be freed by its removal, so the kubelet need not try
         pulled_at=record.pulled_at,
         annotations=record.annotations,
+        artifact=record.artifact,
     )

@@ -192,6 +192,7 @@ class ImageRepository:
             defaults=record.defaults,
             pulled_at=record.pulled_at,
             annotations=record.annotations,
+            artifact=record.artifact,
         )
 
     def _refer(self, image_id: str, references: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from criserver.api.pb import api_pb2 as pb
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
-from tests.support.images import directory, file, image, symlink
+from tests.support.images import artifact, digest, directory, file, image, symlink, tar
 from tests.support.registry import Registry
 from tests.support.server import Client, Server
 
@@ -141,3 +142,40 @@ def test_volumes_survive_the_server_and_go_with_the_container(server: Server, po
 
 def volumes(server: Server) -> list[str]:
     return [target for target in server.mounts() if Path(target).is_relative_to(server.state / "volumes")]
+
+
+MODEL = "docker.io/test/model:latest"
+
+
+def test_an_artifact_is_a_volume_of_its_files(client: Client, registry: Registry, pod: str) -> None:
+    files = {"weights.bin": b"\x1f\x8b no gzip at all", "conf/model.json": b"{}", "a tar.tar": tar({"x": file("x")})}
+    pushed = registry.push("test/model", artifact(files), "latest")
+    model = cri.pull(client, MODEL)
+    assert model == pushed, "artifacts have their manifest's digest for id"
+    assert cri.pull(client, MODEL) == model
+    (listed,) = [each for each in client("ListImages", pb.ListImagesRequest()).images if each.id == model]
+    assert (list(listed.repo_tags), list(listed.repo_digests)) == ([MODEL], [f"docker.io/test/model@{pushed}"])
+    assert listed.size >= sum(map(len, files.values()))
+    request = pb.ImageStatusRequest(image=pb.ImageSpec(image=model), verbose=True)
+    assert json.loads(client("ImageStatus", request).info["info"])["artifactType"] == "application/vnd.test.model"
+    whole, part = volume(MODEL), volume(MODEL, "/part", image_sub_path="conf")
+    container_id = mounted(client, pod, whole, part)
+    for name, data in files.items():
+        sum_of = sh(client, container_id, f"sha256sum < '/volume/{name}'").split()[0]
+        assert f"sha256:{sum_of}" == digest(data)
+    assert sh(client, container_id, "cd /volume; find . -type f | sort").split("\n")[:3] == [
+        "./a tar.tar", "./conf/model.json", "./weights.bin",
+    ]  # fmt: skip
+    assert sh(client, container_id, "ls /part").strip() == "model.json"
+    assert "Read-only" in sh(client, container_id, "echo x > /volume/new || true")
+
+
+def test_an_artifact_is_nothing_to_run(client: Client, registry: Registry, pod: str) -> None:
+    registry.push("test/model", artifact({"other": b"x"}), "only")
+    name = "docker.io/test/model:only"
+    cri.pull(client, name)
+    with pytest.raises(grpc.RpcError, match=r"is an OCI artifact \(application/vnd.test.model\).*mount it") as refusal:
+        cri.create(client, pod, container_config("main", "x", image=name), pb.PodSandboxConfig())
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    client("RemoveImage", pb.RemoveImageRequest(image=pb.ImageSpec(image=name)))
+    assert client("ImageStatus", pb.ImageStatusRequest(image=pb.ImageSpec(image=name))).image.id == ""

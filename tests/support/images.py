@@ -170,6 +170,27 @@ def assemble(
     return Document(content, manifest["mediaType"], {digest(blob): blob for blob in (config, *blobs)})
 
 
+EMPTY, EMPTY_CONFIG = b"{}", "application/vnd.oci.empty.v1+json"
+
+
+def artifact(files: Mapping[str, bytes], kind: str = "application/vnd.test.model") -> Document:
+    """An OCI artifact of files by their titles, as ORAS makes it."""
+    layers = [
+        {**descriptor(data, "application/octet-stream"), "annotations": {"org.opencontainers.image.title": title}}
+        for title, data in files.items()
+    ]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": kind,
+        "config": descriptor(EMPTY, EMPTY_CONFIG),
+        "layers": layers,
+        "annotations": {"org.opencontainers.image.created": "2024-01-01T00:00:00Z"},
+    }
+    content = json.dumps(manifest, sort_keys=True).encode()
+    return Document(content, OCI_MANIFEST, {digest(blob): blob for blob in (EMPTY, *files.values())})
+
+
 def index(images: Mapping[str, Document]) -> Document:
     """A multi-platform index: architecture → image."""
     entries = [

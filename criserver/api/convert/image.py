@@ -48,7 +48,8 @@ def credentials(auth: pb.AuthConfig) -> Credentials | None:
 
 def image_info(row: Image, config: bytes) -> str:
     """What a verbose ImageStatus tells, as JSON: the configuration document and the numbers of the layers."""
-    return json.dumps({"imageSpec": json.loads(config or b"{}"), "layers": row.layers, "pulledAt": row.pulled_at})
+    told = {"imageSpec": json.loads(config or b"{}"), "layers": row.layers, "pulledAt": row.pulled_at}
+    return json.dumps(told | ({"artifactType": row.artifact} if row.artifact else {}))
 
 
 def filesystem(usage: FilesystemUsage) -> pb.FilesystemUsage:

@@ -71,7 +71,7 @@ class LayerDirectory:
         target, limits = f"{self.root}/{TEMPORARY}{number}", self._limits
         try:
             await offload(_make_directory, target)
-            job = Job(target, blob.digest, blob.diff_id, blob.size, limits.entries, limits.size)
+            job = Job(target, blob.digest, blob.diff_id, blob.size, limits.entries, limits.size, blob.file)
             async with asyncio.timeout(limits.seconds), blob.open() as stream:
                 answer = await self._fill(job, stream, moved)
             await offload(os.rename, target, self.path(number))

@@ -34,14 +34,16 @@ class Descriptor(msgspec.Struct, frozen=True):
     size: int
     mediaType: str = ""  # noqa: N815 - spelt as in the document
     platform: Mapping[str, Any] | None = None
+    annotations: Mapping[str, str] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """One image: its config and its layers, lowest first."""
+    """One image or artifact: its config and its layers, lowest first."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] | None = None
+    artifactType: str = ""  # noqa: N815 - spelt as in the document
 
 
 class Index(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from criserver.drivers.images.artifacts import identity
 from criserver.drivers.images.described import Opener, described
 from criserver.drivers.images.manifests import (
     DOCUMENT_LIMIT,
@@ -141,7 +142,7 @@ class SkopeoRemote:
     @property
     def image_id(self) -> str:
         """The image's id where the manifest tells it; an index does not."""
-        return self.document.config.digest if isinstance(self.document, Manifest) else ""
+        return identity(self.document, self.content) if isinstance(self.document, Manifest) else ""
 
     async def fetch(self) -> FetchedImage:
         """Fetch what describes the image of this platform, once the signature policy accepts it."""

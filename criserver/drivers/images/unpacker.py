@@ -43,7 +43,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One layer: the blob's digest and size, the tar's digest, the directory to fill, and what it may hold."""
+    """One layer: the blob's digest and size, the tar's digest, the directory to fill, and what it may hold.
+
+    With a `file` the blob is no tar, but what that file holds.
+    """
 
     target: str
     digest: str
@@ -51,6 +54,7 @@ class Job:
     size: int
     entries: int
     bytes: int
+    file: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -152,7 +152,7 @@ class Pulls:
     async def _store(self, fetched: FetchedImage, names: Sequence[str], stages: Stages, pull: RunningPull) -> Image:
         if known := await self._repository.name(fetched.id, names):
             return known
-        record = ImageRecord(fetched.defaults, fetched.annotations, self._clock())
+        record = ImageRecord(fetched.defaults, fetched.annotations, self._clock(), fetched.artifact)
         pull.blobs = fetched.layers
         async with AsyncExitStack() as stack:
             with stages.stage("unpack"):

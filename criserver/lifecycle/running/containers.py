@@ -11,7 +11,7 @@ import os
 import secrets
 from contextlib import AbstractContextManager
 
-from criserver.errors import CriError, FailedPrecondition, NotFound, RuntimeFailed
+from criserver.errors import CriError, FailedPrecondition, InvalidArgument, NotFound, RuntimeFailed
 from criserver.lifecycle.forward import REMOVE_CONTAINER, go
 from criserver.lifecycle.locks import Locks
 from criserver.lifecycle.operations import Operations
@@ -149,6 +149,11 @@ class ContainerLifecycle:
         image = self._powers.images.resolve(config.image.image)
         if image is None:
             raise NotFound(f"config.image.image: {config.image.image!r} is not on this node; pull it first")
+        if image.artifact:
+            raise InvalidArgument(
+                f"config.image.image: {config.image.image!r} is an OCI artifact ({image.artifact}), not an image: "
+                "it has no root to run in, mount it as an image volume"
+            )
         image = await self._powers.images.admit(image, config.image.user_specified_image or config.image.image)
         await admit_volumes(self._powers, config)
         row = await self._row(sandbox, config, image)

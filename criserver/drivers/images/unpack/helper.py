@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from criserver.drivers.images.unpack import jail, tree
+from criserver.drivers.images.unpack import jail, single, tree
 from criserver.drivers.images.unpack.protocol import COUNTER, DATA_LOSS, PACKET, Refused
 from criserver.drivers.images.unpack.source import Blob, Source
 from criserver.drivers.images.unpack.usage import Usage, usage
@@ -134,6 +134,9 @@ def _filled(request: Request, fd: int, counters: int) -> Usage:
         os.pwrite(counters, position.to_bytes(COUNTER, sys.byteorder), request["slot"] * COUNTER)
 
     blob = Blob(fd, request["digest"], request["size"], count)
+    if request.get("file"):
+        jail.enter(request["target"], request["bytes"])
+        return single.fill(blob, os.fsencode(request["file"]), request["bytes"])
     source = Source(blob, request["diff_id"], request["bytes"])
     jail.enter(request["target"], request["bytes"])
     try:

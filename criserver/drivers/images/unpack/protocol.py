@@ -2,9 +2,10 @@
 
 A request is a JSON object. {"id": n, "target": path, "digest": d, "diff_id": d, "size": n, "slot": n, "entries": n,
 "bytes": n} comes with the descriptor of a blob of `size` bytes, a file or a pipe, to be unpacked into the directory
-`target`; `entries` and `bytes` bound what it may hold. While that goes on, the number of bytes read so far stands in
-the counters' file, 8 bytes in the machine's order at `slot` × 8. Without a descriptor, {"id": n, "target": path,
-"slot": n} looks at a layer that stands already. {"cancel": n} ends what `n` began.
+`target`; `entries` and `bytes` bound what it may hold. With a "file", a path there, the blob is what that file holds.
+While that goes on, the number of bytes read so far stands in the counters' file, 8 bytes in the machine's order at
+`slot` × 8. Without a descriptor, {"id": n, "target": path, "slot": n} looks at a layer that stands already.
+{"cancel": n} ends what `n` began.
 An answer is the id in decimal, a blank, and a JSON object: {"size": bytes, "inodes": n, "record": text} of the tree, or
 {"error": CODE, "message": text}. CODE is a gRPC status name (criserver.errors.Code). Answers come as layers end.
 """
