@@ -1,6 +1,6 @@
 # `make run` shows it, `make test` tests it; both need root and install what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-critest test-vm test-cluster check bench package venv clean test-package
+.PHONY: help run test test-critest test-races test-vm test-cluster check bench package venv clean test-package
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -13,6 +13,9 @@ test: venv ## every test that can run here; the others say what they miss (ARGS=
 
 test-critest: venv ## critest with every OCI runtime, a current runc among them (ARGS="-k oom")
 	@CRITEST_RUNTIMES="runc crun runc-current" hack/test tests/client/test_critest.py $(ARGS)
+
+test-races: venv ## a thousand rounds of the races for the place of a mount, with each OCI runtime (ARGS="-k crun")
+	@CRISERVER_RACE_ROUNDS=1000 hack/test tests/client/test_races.py $(ARGS)
 
 test-vm: ## root and client tests in a Debian machine under qemu: cgroup v2, systemd, AppArmor (ARGS="tests/client -k oom")
 	@hack/test-vm $(ARGS)
