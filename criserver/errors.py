@@ -88,6 +88,10 @@ class PermissionDenied(CriError):
     code = Code.PERMISSION_DENIED
 
 
+class Busy(Unavailable):
+    """It asks to be left alone for a while: trying again soon does not help."""
+
+
 class SignatureRejected(PermissionDenied):
     """The signature policy refuses an image."""
 

@@ -58,6 +58,14 @@ class Completed:
         return f"{shlex.join(self.argv)}: {how}: {words or 'no output'}"
 
 
+class Overdue(DeadlineExceeded):
+    """A program that did not end in time; `said` is what it has written to stderr."""
+
+    def __init__(self, message: str, said: bytes) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 async def run(
     argv: Sequence[str],
     *,
@@ -78,7 +86,7 @@ async def run(
     hang in the kernel; `ended` is called once it is gone, which may be after this call. `procs` are cgroup.procs files
     of the cgroups that it is put into.
 
-    FailedPrecondition when the program is missing or cannot be executed, DeadlineExceeded when the time was up.
+    FailedPrecondition when the program is missing or cannot be executed, Overdue when the time was up.
     """
     child = _Child(argv, limit, ended)
     try:
@@ -86,7 +94,8 @@ async def run(
         async with asyncio.timeout(timeout):
             return await child.completed()
     except TimeoutError:
-        raise DeadlineExceeded(f"{shlex.join(argv)} did not end within {timeout:g} s and was killed") from None
+        words = f"{shlex.join(argv)} did not end within {timeout:g} s and was killed"
+        raise Overdue(words, child.said) from None
     finally:
         await child.close(dying)
 
@@ -135,6 +144,11 @@ class _Child:
         finally:
             for fd in theirs:
                 os.close(fd)
+
+    @property
+    def said(self) -> bytes:
+        """What it has written to stderr by now."""
+        return bytes(self._err.kept)
 
     async def completed(self) -> Completed:
         """Wait for the exit, then for the ends of the pipes as long as _DRAIN allows."""

@@ -116,7 +116,9 @@ class Pulls:
             buckets=_PULLS, registry=registry,
         )  # fmt: skip
         self._bytes = Counter("criserver_pull_bytes", "Bytes of layers that came in", registry=registry)
-        self._retries = Counter("criserver_pull_retries", "Pulls that were tried again", registry=registry)
+        self._retries = Counter(
+            "criserver_pull_retries", "Layers and documents that broke off and were fetched again", registry=registry
+        )
 
     def began(self) -> None:
         """A pull that no other request shares has begun."""
@@ -128,7 +130,7 @@ class Pulls:
         self._seconds.labels(outcome).observe(seconds)
 
     def retried(self) -> None:
-        """A pull is tried again after a failure that may pass."""
+        """A layer, or what describes an image, is fetched again after a failure that may pass."""
         self._retries.inc()
 
     def received(self, count: int) -> None:

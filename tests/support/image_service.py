@@ -21,6 +21,7 @@ from criserver.lifecycle.images.images import ImageService
 from criserver.lifecycle.images.pulls import Sources
 from criserver.lifecycle.operations import Operations
 from criserver.lifecycle.tasks import Tasks
+from criserver.observe.metrics import Metrics
 from criserver.state.db import Database
 from criserver.state.images import ImageRepository
 from criserver.state.seals import Seals
@@ -68,6 +69,8 @@ async def node(
     auth_dir: Path | str = "",
     pinned: Sequence[str] = (),
     limits: LayerLimits | None = None,
+    metrics: Metrics | None = None,
+    pauses: Sequence[float] = (0.01, 0.01),
 ) -> AsyncIterator[Node]:
     """The image half of a server on `root`, recovered; entering it again after leaving is a restart."""
     os.makedirs(root, exist_ok=True)
@@ -88,6 +91,8 @@ async def node(
                 ImageArchives(skopeo, workspaces),
                 ShortNames(str(registries_conf), str(root / "none.d")),
                 namespaced=bool(auth_dir),
+                counts=(metrics or Metrics()).pulls,
+                pauses=pauses,
             ),
             LayerDirectory(str(root), unpacker, limits),
             Operations(tasks),

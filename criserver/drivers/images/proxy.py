@@ -29,6 +29,8 @@ PACKET = 1 << 16
 """Longest answer; skopeo's own limit for requests is half of it."""
 PIPE = 1 << 20
 """Bytes that a blob's pipe holds, so that fetching and unpacking wait less for each other."""
+BEGIN_SECONDS = 120.0
+"""Time until a blob begins to come. skopeo waits up to a minute, and then again, where a registry asks for it."""
 DOCUMENT_SECONDS = 120.0
 """Time for a config or manifest."""
 
@@ -60,6 +62,7 @@ class ImageProxy:
         self._source = source
         self._image: Any = None
         self._turn = asyncio.Lock()
+        self._late = ""
         self._exchanges: set[asyncio.Task[_Answer]] = set()
 
     async def open(self, source: str = "") -> None:
@@ -144,8 +147,11 @@ class ImageProxy:
     async def _exchange(self, method: str, args: Sequence[object]) -> _Answer:
         async with self._turn:
             try:
-                await self._companion.packets.send(msgspec.json.encode({"method": method, "args": args}))
-                data, fds = await self._companion.packets.receive()
+                async with asyncio.timeout(BEGIN_SECONDS if method == "GetBlob" else None):
+                    data, fds = await self._packets(method, args)
+            except TimeoutError:
+                self._late = f"the registry did not begin to send blob {args[1]} within {BEGIN_SECONDS:g} s"
+                raise self._busy() from None
             except OSError:
                 data, fds = b"", []
             if not data:
@@ -156,6 +162,17 @@ class ImageProxy:
         if not reply.success:
             raise explain(self._source, reply.error)
         return answer
+
+
+    async def _packets(self, method: str, args: Sequence[object]) -> tuple[bytes, list[int]]:
+        if self._late:  # The answer that comes next is another question's.
+            raise self._busy()
+        await self._companion.packets.send(msgspec.json.encode({"method": method, "args": args}))
+        return await self._companion.packets.receive()
+
+    def _busy(self) -> errors.Busy:
+        why = "it is silent, or asks to be left alone for longer (429 and Retry-After)"
+        return errors.Busy(f"{self._source}: {self._late}: {why}")
 
 
 class ProxiedBlob:

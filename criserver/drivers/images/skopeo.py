@@ -15,10 +15,10 @@ from criserver import errors
 from criserver.drivers.images.manifests import DOCUMENT_LIMIT
 from criserver.drivers.images.policy import Requirements, accepts_anything, bound, for_one, parsed
 from criserver.drivers.images.proxy import ImageProxy
-from criserver.drivers.images.skopeo_words import explain
+from criserver.drivers.images.skopeo_words import asked_to_wait, explain
 from criserver.kernel.fds import read_in_root
 from criserver.kernel.offload import offload
-from criserver.kernel.process import run
+from criserver.kernel.process import Overdue, run
 from criserver.model.reference import Reference
 
 POLICY = "/etc/containers/policy.json"
@@ -52,7 +52,8 @@ class Skopeo:
 
     async def manifest(self, source: str, workspace: str, authfile: str) -> bytes:
         """The manifest or index that `source` ("docker://name:tag") names, as the registry has it."""
-        argv = ("inspect", "--raw", "--authfile", authfile, source)
+        # Only what is said for debugging tells how long a registry wants to be left alone.
+        argv = ("--debug", "inspect", "--raw", "--authfile", authfile, source)
         return await self._run(argv, workspace, RESOLVE_SECONDS, source)
 
     def proxy(self, source: str, workspace: str, authfile: str) -> ImageProxy:
@@ -96,9 +97,11 @@ class Skopeo:
         self, arguments: Sequence[str], workspace: str, seconds: float, source: str, policy: str = ""
     ) -> bytes:
         argv = self._command(workspace, arguments, policy)
-        done = await run(
-            argv, env=_environment(workspace), timeout=seconds, limit=DOCUMENT_LIMIT, procs=self._settings.procs
-        )
+        environment, procs = _environment(workspace), self._settings.procs
+        try:
+            done = await run(argv, env=environment, timeout=seconds, limit=DOCUMENT_LIMIT, procs=procs)
+        except Overdue as error:
+            raise asked_to_wait(source, error.said.decode("utf-8", "replace"), seconds) or error from None
         if done.returncode != 0:
             raise explain(source, done.stderr.decode("utf-8", "replace"), done.returncode)
         if done.truncated:

@@ -11,6 +11,7 @@ from criserver import errors
 
 _FATAL = re.compile(r'level=(?:fatal|error) msg="((?:[^"\\]|\\.)*)"')
 _QUERY = re.compile(r"(https?://[^\s?\"]*)\?[^\s\"]*")
+_RETRY_AFTER = re.compile(r"Detected 'Retry-After' header \\?\"([^\"\\]{1,80})")
 _USERINFO = re.compile(r"(https?://)[^\s/@\"]*@")
 
 # The first match counts.
@@ -23,7 +24,8 @@ _MEANINGS: tuple[tuple[type[errors.CriError], tuple[str, ...]], ...] = (
     (errors.Unauthenticated, ("unauthorized", "authentication required", "invalid username/password", "401 ")),
     (errors.PermissionDenied, ("denied", "forbidden", "403 ")),
     (errors.NotFound, ("manifest unknown", "name unknown", "not known to registry", "no image found", "404 ")),
-    (errors.Unavailable, ("toomanyrequests", "too many requests", "429 ", "pinging container registry", "dial tcp")),
+    (errors.Busy, ("toomanyrequests", "too many requests", "429 ")),
+    (errors.Unavailable, ("pinging container registry", "dial tcp")),
     (errors.Unavailable, ("http status: 5", "from registry 5", "no such host", "connection re", "eof")),
     (errors.Unavailable, ("x509", "tls:", "timeout")),
 )
@@ -37,6 +39,18 @@ def explain(source: str, output: str, returncode: int | None = None) -> errors.C
     lowered = text.lower()
     for meaning, signs in _MEANINGS:
         if any(sign in lowered for sign in signs):
-            return meaning(f"{source}: {text}")
+            return meaning(f"{source}: {text}{_asked(output) if meaning is errors.Busy else ''}")
     ended = "" if returncode is None else f"skopeo ended with status {returncode}: "
     return errors.Internal(f"{source}: {ended}{text or 'no output'}")
+
+
+def asked_to_wait(source: str, output: str, seconds: float) -> errors.Busy | None:
+    """The error when the time was up because the registry asked for time: skopeo waits, a minute at most each time."""
+    if not (asked := _asked(output)):
+        return None
+    return errors.Busy(f"{source}: too many requests to the registry{asked}; given up after {seconds:g} s")
+
+
+def _asked(output: str) -> str:
+    times = _RETRY_AFTER.findall(output)
+    return f": it asks to be left alone (Retry-After: {times[-1]})" if times else ""

@@ -67,7 +67,7 @@ class ImageService:
         """
         self._repository = repository
         self._registry, self._names = sources.registry, sources.names
-        self._pool = LayerPool(repository, layers, sources.counts.received)
+        self._pool = LayerPool(repository, layers, sources.counts.received, sources.again)
         self._pulls = Pulls(repository, sources, self._pool, operations, admissions, clock)
         self._admissions, self._doubts = admissions, doubts or Doubts()
         self.mountpoint = layers.root  # where the file system of layers is found

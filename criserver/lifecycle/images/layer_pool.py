@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from criserver.errors import CriError, Internal
+from criserver.lifecycle.images.again import Again
 from criserver.lifecycle.tasks import all_together
 from criserver.model.image import Layer
 from criserver.ports.layers import Layers
@@ -31,9 +32,17 @@ class LayerPool:
     """The layers of this node."""
 
     def __init__(
-        self, repository: ImageRepository, layers: Layers, received: Callable[[int], None] = lambda _count: None
+        self,
+        repository: ImageRepository,
+        layers: Layers,
+        received: Callable[[int], None] = lambda _count: None,
+        again: Again | None = None,
     ) -> None:
-        """Rows in `repository`, trees in `layers`; `received` hears how many bytes have come, as they come."""
+        """Rows in `repository`, trees in `layers`; `received` hears how many bytes have come, as they come.
+
+        `again` says how often a layer that broke off is fetched again.
+        """
+        self._again = again or Again(lambda: None)
         self._images = repository
         self._rows = repository.layers
         self._trees = layers
@@ -114,18 +123,22 @@ class LayerPool:
     async def _fetch(self, blob: LayerBlob) -> None:
         coming = self._coming[blob.diff_id] = Coming(self._received)
         try:
-            async with self._turns:
-                number = await self._rows.reserve(blob.diff_id)
-                try:
-                    await self._rows.ready(await self._trees.unpack(number, blob, coming.moved))
-                except BaseException:
-                    await self._give_up(number)
-                    raise
+            await self._again(lambda: self._unpack(blob, coming), f"layer {blob.digest}")
         except OSError as error:
             raise Internal(f"cannot unpack layer {blob.digest} below {self._trees.root}: {error}") from error
         finally:
             del self._coming[blob.diff_id]
             coming.ended.set_result(None)
+
+    async def _unpack(self, blob: LayerBlob, coming: Coming) -> None:
+        async with self._turns:
+            coming.begin()
+            number = await self._rows.reserve(blob.diff_id)
+            try:
+                await self._rows.ready(await self._trees.unpack(number, blob, coming.moved))
+            except BaseException:
+                await self._give_up(number)
+                raise
 
     async def _give_up(self, number: int) -> None:
         """Take back a layer that is not ready: the tree first, since a full disk may not even let go of a row."""
@@ -155,6 +168,10 @@ class Coming:
         self.position = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._received = received
+
+    def begin(self) -> None:
+        """It comes from the front, again perhaps: what came before was in vain, but it came."""
+        self.position = 0
 
     def moved(self, position: int) -> None:
         """So many bytes have come by now."""

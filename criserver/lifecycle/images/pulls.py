@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from criserver.errors import CriError
 from criserver.lifecycle.images.admissions import Admissions
+from criserver.lifecycle.images.again import PAUSES, Again
 from criserver.lifecycle.images.layer_pool import LayerPool
 from criserver.lifecycle.images.progress import RunningPull, RunningPulls
 from criserver.lifecycle.operations import Operations
@@ -37,7 +38,8 @@ FLUSH = ("FlushLayers",)
 class Sources:
     """Where images come from, how many are pulled at a time, and who counts that.
 
-    `namespaced` says that credentials are configured for single namespaces.
+    `namespaced` says that credentials are configured for single namespaces, `pauses` how long is waited before what has
+    broken off is tried again, in seconds.
     """
 
     registry: Registry
@@ -46,6 +48,12 @@ class Sources:
     at_once: int = 10
     namespaced: bool = False
     counts: Counts = field(default_factory=lambda: Metrics().pulls)
+    pauses: Sequence[float] = PAUSES
+
+    @property
+    def again(self) -> Again:
+        """What is tried again, and counted."""
+        return Again(self.counts.retried, self.pauses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class Pulls:
         """`clock` gives nanoseconds since the epoch."""
         self._repository, self._pool = repository, pool
         self._sources, self._admissions = sources, admissions
+        self._again = sources.again
         self._operations, self._clock = operations, clock
         self._turns = asyncio.Semaphore(sources.at_once)
         self.running = RunningPulls(pool.position)
@@ -117,7 +126,7 @@ class Pulls:
                     outcome = "present"
                 else:
                     with stages.stage("fetch"):
-                        fetched = await remote.fetch()
+                        fetched = await self._again(remote.fetch, str(reference))
                     with _about(reference):
                         image, outcome = await self._store(fetched, names, stages, pull), "pulled"
                     await self._admissions.seal(image, reference, demand)

@@ -17,6 +17,7 @@ import pytest
 from criserver import errors
 from criserver.drivers.images.layers import LayerLimits
 from criserver.model.image import Credentials
+from criserver.observe.metrics import Metrics
 from tests.root.images.test_crash import none_left
 from tests.support import bad_registry as bad
 from tests.support.bad_registry import EXPECTED, PASSWORD, USER, BadRegistry
@@ -33,10 +34,12 @@ def registry() -> Iterator[BadRegistry]:
         yield running
 
 
-async def pull(registry: BadRegistry, root: Path, credentials: Credentials | None = JOE) -> None:
+async def pull(
+    registry: BadRegistry, root: Path, credentials: Credentials | None = JOE, metrics: Metrics | None = None
+) -> None:
     """Pull, and whatever comes of it, look that nothing is left but what a whole image is."""
     conf = registry.registries_conf(root.with_name("registries.conf"))
-    async with node(root, conf, limits=LayerLimits(stalled=1)) as server:
+    async with node(root, conf, limits=LayerLimits(stalled=1), metrics=metrics) as server:
         try:
             await asyncio.wait_for(server.images.pull(f"{registry.address}/app:1", credentials), 60)
         except errors.CriError as error:
@@ -135,6 +138,64 @@ async def test_too_many_requests_with_a_time_to_wait_are_repeated_after_it(
     registry.spoil[kind] = once
     await pull(registry, tmp_path / "root")
     assert refused == [kind]
+
+
+class Counted:
+    """An answer that is spoilt the first `times` that it is asked for."""
+
+    def __init__(self, spoilt: bad.Answer, times: int) -> None:
+        self.spoilt, self.times, self.asked = spoilt, times, 0
+
+    def __call__(self, handler: bad.Handler, content: bytes, media_type: str) -> None:
+        self.asked += 1
+        (self.spoilt if self.asked <= self.times else bad.well)(handler, content, media_type)
+
+
+INTERNAL = bad.status(500, "UNKNOWN", "trouble")
+LATER = bad.status(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "3600"})
+
+
+@pytest.mark.parametrize(("kind", "spoilt"), [("layer", bad.cut), ("layer", INTERNAL), ("config", bad.cut)])
+async def test_what_has_broken_off_is_fetched_again_and_counted(
+    registry: BadRegistry, tmp_path: Path, kind: str, spoilt: bad.Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.spoil[kind] = answer = Counted(spoilt, 2)
+    metrics = Metrics()
+    await pull(registry, tmp_path / "root", metrics=metrics)
+    assert b"criserver_pull_retries_total 2.0" in metrics.text()
+    assert answer.asked == (4 if kind == "layer" else 3)
+    assert "is tried again in 0.01 s" in caplog.text
+
+
+async def test_what_breaks_off_each_time_is_given_up(registry: BadRegistry, tmp_path: Path) -> None:
+    registry.spoil["config"] = answer = Counted(bad.cut, 99)
+    with pytest.raises(errors.Unavailable, match="EOF"):
+        await pull(registry, tmp_path / "root")
+    assert answer.asked == 3
+
+
+@pytest.mark.parametrize(("kind", "spoilt"), [("layer", bad.damaged), ("config", bad.status(404, "X", "unknown"))])
+async def test_what_would_be_the_same_again_is_asked_for_once(
+    registry: BadRegistry, tmp_path: Path, kind: str, spoilt: bad.Answer
+) -> None:
+    registry.spoil[kind] = answer = Counted(spoilt, 99)
+    with pytest.raises(errors.CriError):
+        await pull(registry, tmp_path / "root")
+    assert answer.asked <= (1 if kind == "config" else 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("manifest", r"Retry-After: 3600\).*given up after 2 s"), ("layer", "within 2 s: it is silent, or")],
+)
+async def test_who_is_to_come_back_in_an_hour_is_told_so_and_does_not_wait(
+    registry: BadRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
+) -> None:
+    monkeypatch.setattr("criserver.drivers.images.skopeo.RESOLVE_SECONDS", 2)
+    monkeypatch.setattr("criserver.drivers.images.proxy.BEGIN_SECONDS", 2)
+    registry.spoil[kind] = LATER
+    with pytest.raises(errors.Busy, match=words):
+        await pull(registry, tmp_path / "root")
 
 
 async def test_wrong_and_missing_credentials(registry: BadRegistry, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from criserver import errors
-from criserver.drivers.images.skopeo_words import explain
+from criserver.drivers.images.skopeo_words import asked_to_wait, explain
 
 
 def said(text: str) -> str:
@@ -35,7 +35,7 @@ def said(text: str) -> str:
             'pinging container registry reg: Get "https://reg/v2/": x509: certificate signed by unknown',
             errors.Unavailable,
         ),
-        ("fetching blob: toomanyrequests: slow down", errors.Unavailable),
+        ("fetching blob: toomanyrequests: slow down", errors.Busy),
         ("Error reading blob: read tcp 1.2.3.4:1->5.6.7.8:443: read: connection reset by peer", errors.Unavailable),
         ("corrupted blob, expecting sha256:aa", errors.DataLoss),
         ("reading manifest: received unexpected HTTP status: 503 Service Unavailable", errors.Unavailable),
@@ -74,3 +74,17 @@ def test_secrets_in_urls_are_not_passed_on() -> None:
 
 def test_a_skopeo_that_goes_on_has_not_ended() -> None:
     assert str(explain("s", "write |1: broken pipe")) == "s: write |1: broken pipe"
+
+
+DEBUG = 'time="t" level=debug msg="Detected \'Retry-After\' header \\"3600\\""\n'
+
+
+def test_how_long_a_registry_wants_to_be_left_alone() -> None:
+    error = explain("s", DEBUG + said("toomanyrequests: slow down"), 1)
+    assert type(error) is errors.Busy
+    assert str(error) == "s: toomanyrequests: slow down: it asks to be left alone (Retry-After: 3600)"
+    late = asked_to_wait("s", DEBUG, 120)
+    assert str(late) == (
+        "s: too many requests to the registry: it asks to be left alone (Retry-After: 3600); given up after 120 s"
+    )
+    assert asked_to_wait("s", said("something else"), 120) is None

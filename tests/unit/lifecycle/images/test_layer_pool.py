@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from criserver.errors import DataLoss, Internal, ResourceExhausted
+from criserver.errors import DataLoss, Internal, ResourceExhausted, Unavailable
+from criserver.lifecycle.images.again import Again
 from criserver.lifecycle.images.layer_pool import LayerPool
 from criserver.model.image import ImageRecord
 from criserver.state.db import Database
@@ -21,7 +22,9 @@ class House:
         self.images = ImageRepository(database, boot=boot)
         self.trees = FakeLayers()
         self.received: list[int] = []
-        self.pool = LayerPool(self.images, self.trees, self.received.append)
+        self.retries: list[None] = []
+        again = Again(lambda: self.retries.append(None), (0,))
+        self.pool = LayerPool(self.images, self.trees, self.received.append, again)
 
     async def bring(self, image: str, *letters: str) -> tuple[int, ...]:
         """As a pull does: layers held until the image row stands on them."""
@@ -62,6 +65,13 @@ async def test_who_waits_takes_over_when_the_first_fails(house: House) -> None:
     assert isinstance(first, DataLoss)
     assert isinstance(second, tuple)
     assert list(house.trees.trees.values()) == [digest("b")]
+
+
+async def test_a_layer_that_breaks_off_is_fetched_again_and_every_byte_counts(house: House) -> None:
+    house.trees.bad[digest("b")] = Unavailable("unexpected EOF")
+    await house.bring("1", "b")
+    assert (house.trees.unpacked, house.retries) == ([digest("b")] * 2, [None])
+    assert sum(house.received) == 15, "five before it broke off, then ten"
 
 
 async def test_a_failure_leaves_nothing(house: House) -> None:
