@@ -65,13 +65,17 @@ def _pss(server: Server) -> dict[int, int]:
 
 def idle(server: Server, seconds: float) -> float:
     """The share of one CPU (percent) that the server's processes take while nobody asks for anything."""
-    before = _cpu_nanoseconds(server)
+    before = cpu_nanoseconds(server)
     time.sleep(seconds)
-    used = {task: taken - before.get(task, 0) for task, taken in _cpu_nanoseconds(server).items()}
-    return sum(used.values()) / seconds / 1e7
+    return used(server, before) / seconds / 10
 
 
-def _cpu_nanoseconds(server: Server) -> dict[str, int]:
+def used(server: Server, before: dict[str, int]) -> float:
+    """Milliseconds of CPU that the server's processes took since `before`."""
+    return sum(taken - before.get(task, 0) for task, taken in cpu_nanoseconds(server).items()) / 1e6
+
+
+def cpu_nanoseconds(server: Server) -> dict[str, int]:
     """Of each thread (schedstat: the scheduler's own count, where ticks of 10 ms would round it away)."""
     found = {}
     for pid in server.pids():
