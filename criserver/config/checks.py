@@ -71,7 +71,8 @@ def _paths(config: Config) -> Iterator[tuple[str, str]]:
         yield "network.bin_dirs", directory
     for path in config.image.additional_stores:
         yield "image.additional_stores", path
-    for key in ("store", "registries_conf", "policy", "registries_d", "auth_file", "namespaced_auth_dir"):
+    keys = ("registries_conf", "policy", "registries_d", "auth_file", "namespaced_auth_dir", "decryption_keys_path")
+    for key in ("store", *keys):
         if path := getattr(config.image, key):
             yield f"image.{key}", path
     for key in ("tls_cert", "tls_key"):

@@ -208,6 +208,7 @@ class ImageConfig:
     policy: str = _key("", "policy.json (containers-policy.json(5)); empty: skopeo's own default")
     registries_d: str = _key("", "where signatures are kept (containers-registries.d(5)); empty: skopeo's own default")
     auth_file: str = _key("", "credentials for pulls without any (containers-auth.json(5)); empty: none")
+    decryption_keys_path: str = _key("", "directory of private keys (PEM) for encrypted layers; empty: none")
     store: str = _key("", "directory of images and layers, on a disk of their own for example; empty: root")
     additional_stores: tuple[str, ...] = _key(
         (),

@@ -98,7 +98,12 @@ def pulls_cgroup(state: str, cgroups: CgroupfsDriver) -> str:
 
 def _sources(workspaces: Workspaces, section: ImageConfig, metrics: Metrics, procs: tuple[str, ...]) -> Sources:
     settings = SkopeoSettings(
-        section.skopeo, section.registries_conf, section.registries_d, section.policy, procs=procs
+        section.skopeo,
+        section.registries_conf,
+        section.registries_d,
+        section.policy,
+        section.decryption_keys_path,
+        procs=procs,
     )
     skopeo = Skopeo(settings)
     return Sources(

@@ -65,6 +65,7 @@ async def node(
     *,
     policy: Path | str = "",
     registries_d: Path | str = "",
+    decryption_keys: Path | str = "",
     auth_file: Path | str = "",
     auth_dir: Path | str = "",
     pinned: Sequence[str] = (),
@@ -79,7 +80,10 @@ async def node(
     try:
         repository = ImageRepository(database, boot="this boot")
         settings = SkopeoSettings(
-            registries_conf=str(registries_conf), registries_d=str(registries_d), policy=str(policy)
+            registries_conf=str(registries_conf),
+            registries_d=str(registries_d),
+            policy=str(policy),
+            decryption_keys=str(decryption_keys),
         )
         skopeo = Skopeo(settings)
         workspaces = Workspaces(str(root))

@@ -75,6 +75,7 @@ def _rest() -> Iterator[Rule]:
     image = ("crio", "image")
     yield Rule((*image, "global_auth_file"), ("image", "auth_file"))
     yield Rule((*image, "signature_policy"), ("image", "policy"))
+    yield Rule(("crio", "runtime", "decryption_keys_path"), ("image", "decryption_keys_path"))
     yield Rule((*image, "pinned_images"), ("image", "pinned"))
     yield Rule((*image, "pull_progress_timeout"), ("image", "pull_progress_timeout"), values.seconds)
     yield Rule((*image, "insecure_registries"), why="say it in registries.conf: insecure = true")

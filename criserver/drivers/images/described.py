@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from criserver.drivers.images.artifacts import artifact_type, file_name, identity, tree_digest
-from criserver.drivers.images.manifests import Descriptor, Manifest, check_digest, parse_config
+from criserver.drivers.images.manifests import Descriptor, Manifest, check_digest, encrypted, parse_config
+from criserver.errors import FailedPrecondition
 from criserver.model.image import ImageDefaults
 from criserver.ports.registry import BlobStream, FetchedImage, LayerBlob
 
@@ -19,8 +20,11 @@ def described(
     """The image or artifact of a parsed manifest (`content` is its bytes) and its config.
 
     `opener` tells how a layer is had, `what` names it in errors: DataLoss or InvalidArgument when the config is not the
-    one that the manifest names.
+    one that the manifest names, FailedPrecondition when layers are encrypted.
     """
+    if layer := encrypted(manifest):
+        hint = "put the private key into the directory of image.decryption_keys_path"
+        raise FailedPrecondition(f"{what}: layer {layer.digest} is encrypted ({layer.mediaType}): {hint}")
     if kind := artifact_type(manifest):
         return _artifact(kind, content, manifest, config, what, opener)
     parsed = parse_config(config, manifest, f"config of {what}")

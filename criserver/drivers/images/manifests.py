@@ -130,6 +130,11 @@ def parse_manifest(data: bytes, what: str = "image manifest") -> Manifest | Inde
     return manifest
 
 
+def encrypted(manifest: Manifest) -> Descriptor | None:
+    """The first layer that is encrypted (ocicrypt), None when there is none."""
+    return next((layer for layer in manifest.layers if layer.mediaType.endswith("+encrypted")), None)
+
+
 def parse_config(data: bytes, manifest: Manifest, what: str = "image config") -> Config:
     """The image config that `manifest` names; DataLoss or InvalidArgument when it does not belong to it."""
     check_digest(data, manifest.config.digest, what)
@@ -169,7 +174,7 @@ def _check_layers(manifest: Manifest, what: str) -> None:
     if manifest.config.size > DOCUMENT_LIMIT:
         raise ResourceExhausted(f"{what}: the config has {manifest.config.size} bytes, more than {DOCUMENT_LIMIT}")
     for layer in manifest.layers:
-        if "foreign" in layer.mediaType or "encrypted" in layer.mediaType:
+        if "foreign" in layer.mediaType:
             raise InvalidArgument(f"{what}: layers of type {layer.mediaType} are not supported")
 
 

@@ -15,6 +15,7 @@ from functools import partial
 
 from criserver.drivers.images.artifacts import identity
 from criserver.drivers.images.described import Opener, described
+from criserver.drivers.images.directory import read_image
 from criserver.drivers.images.manifests import (
     DOCUMENT_LIMIT,
     Descriptor,
@@ -22,6 +23,7 @@ from criserver.drivers.images.manifests import (
     Manifest,
     check_digest,
     digest_of,
+    encrypted,
     parse_manifest,
 )
 from criserver.drivers.images.proxy import ImageProxy
@@ -123,6 +125,20 @@ class Session:
         layout = os.path.join(self._workspace, "verified")
         await self._skopeo.verify(name, requirements, layout, blobs, self._workspace, self._authfile)
 
+    @property
+    def decrypts(self) -> bool:
+        """Whether there may be keys for encrypted layers."""
+        return self._skopeo.decrypts
+
+    async def decrypted(self, name: str, what: str, manifest: Manifest) -> FetchedImage:
+        """The image `name` (by digest) with its layers in the clear, all of them fetched."""
+        target = os.path.join(self._workspace, "decrypted")
+        await self._skopeo.decrypt(name, target, self._workspace, self._authfile)
+        fetched = await offload(read_image, target, what)
+        if fetched.id != manifest.config.digest:
+            raise DataLoss(f"{what}: decrypted, it has the id {fetched.id}, its manifest says {manifest.config.digest}")
+        return fetched
+
     async def close(self) -> None:
         """End the proxy, if there is one."""
         if self._proxy is not None:
@@ -151,6 +167,8 @@ class SkopeoRemote:
         await proxy.open()
         content, manifest = await self._of_this_platform(proxy)
         await self.session.verify(self.reference, self.reference.with_digest(self.digest), manifest)
+        if encrypted(manifest) and self.session.decrypts:
+            return await self.session.decrypted(self.reference.with_digest(self.digest), what, manifest)
         config = await proxy.document(manifest.config.digest, manifest.config.size)
 
         def opener(layer: Descriptor) -> Opener:

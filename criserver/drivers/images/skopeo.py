@@ -30,6 +30,7 @@ RESOLVE_SECONDS = 120.0
 class SkopeoSettings:
     """Configuration `image.*`: empty paths mean skopeo's own defaults. `seconds` bounds one copy.
 
+    `decryption_keys` is a directory of private keys for encrypted layers, "" for none.
     `procs` are the cgroup.procs of the cgroups that it runs in.
     """
 
@@ -37,6 +38,7 @@ class SkopeoSettings:
     registries_conf: str = ""
     registries_d: str = ""
     policy: str = ""
+    decryption_keys: str = ""
     seconds: float = 3600.0
     procs: tuple[str, ...] = ()
 
@@ -89,9 +91,41 @@ class Skopeo:
         await self._run((*argv, source, f"oci:{layout}"), workspace, RESOLVE_SECONDS, source, policy)
 
     async def copy(self, source: str, target: str, workspace: str) -> None:
-        """Copy an image of an archive unchanged into the new directory `target` (transport "dir")."""
-        argv = ("copy", "--quiet", source, f"dir:{target}")
+        """Copy an image of an archive into the new directory `target` (transport "dir"), as it is but decrypted."""
+        argv = ("copy", "--quiet", *await offload(self._decryption_keys), source, f"dir:{target}")
         await self._run(argv, workspace, self._settings.seconds, source)
+
+    async def decrypt(self, name: str, target: str, workspace: str, authfile: str) -> None:
+        """Copy the image `name` (by digest) so, which the signature policy has accepted; the proxy cannot decrypt.
+
+        FailedPrecondition when no key fits.
+        """
+        policy = os.path.join(workspace, "policy.json")
+        await offload(_write, policy, for_one(name, [{"type": "insecureAcceptAnything"}]))
+        options = ("--src-authfile", authfile, "--remove-signatures", *await offload(self._decryption_keys))
+        source = f"docker://{name}"
+        argv = ("copy", "--quiet", *options, source, f"dir:{target}")
+        await self._run(argv, workspace, self._settings.seconds, source, policy)
+
+    @property
+    def decrypts(self) -> bool:
+        """Whether there may be keys for encrypted layers."""
+        return bool(self._settings.decryption_keys)
+
+    def _decryption_keys(self) -> list[str]:
+        """Options for each key; what stands behind a colon in them would be a passphrase."""
+        directory, options = self._settings.decryption_keys, []
+        try:
+            names = sorted(os.listdir(directory)) if directory else []
+        except FileNotFoundError:
+            names = []  # That there is no key is said where one is needed.
+        except OSError as error:
+            raise errors.FailedPrecondition(f"image.decryption_keys_path: {error}") from error
+        for name in names:
+            path = os.path.join(directory, name)
+            if ":" not in path and os.path.isfile(path):
+                options += ["--decryption-key", path]
+        return options
 
     async def _run(
         self, arguments: Sequence[str], workspace: str, seconds: float, source: str, policy: str = ""

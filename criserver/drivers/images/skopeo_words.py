@@ -18,6 +18,7 @@ _USERINFO = re.compile(r"(https?://)[^\s/@\"]*@")
 _MEANINGS: tuple[tuple[type[errors.CriError], tuple[str, ...]], ...] = (
     (errors.ResourceExhausted, ("no space left on device", "disk quota exceeded", "exceeded maximum allowed size")),
     (errors.InvalidArgument, ("invalid reference format",)),
+    (errors.FailedPrecondition, ("decrypting layer",)),
     (errors.PermissionDenied, ("is blocked in",)),
     (errors.SignatureRejected, ("rejected by policy", "signature was required", "image rejected")),
     (errors.DataLoss, ("digest did not match", "did not match, expected", "does not match", "corrupted blob")),

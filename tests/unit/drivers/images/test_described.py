@@ -9,7 +9,7 @@ import pytest
 
 from criserver.drivers.images.described import described
 from criserver.drivers.images.manifests import Manifest, parse_manifest
-from criserver.errors import DataLoss
+from criserver.errors import DataLoss, FailedPrecondition
 from tests.support.images import digest, file, image, tar
 
 
@@ -30,3 +30,13 @@ def test_layers_know_what_they_are_and_where_they_come_from() -> None:
     assert [layer.size for layer in found.layers] == [len(document.blobs[name]) for name in asked]
     with pytest.raises(DataLoss, match="config of x has digest"):
         described(document.content, manifest, b"{}", "x", opener)
+
+
+def test_an_encrypted_layer_is_named() -> None:
+    document = image({"a": file("a")})
+    content = document.content.replace(b"tar+gzip", b"tar+gzip+encrypted")
+    manifest = parse_manifest(content)
+    assert isinstance(manifest, Manifest)
+    words = rf"x: layer {manifest.layers[0].digest} is encrypted \(application/vnd.*\+encrypted\)"
+    with pytest.raises(FailedPrecondition, match=words):
+        described(content, manifest, document.blobs[manifest.config.digest], "x", lambda _: nullcontext)  # type: ignore[arg-type, return-value]
