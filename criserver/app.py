@@ -30,6 +30,7 @@ from criserver.kernel import instance, proc, service_manager
 from criserver.kernel.service_manager import ServiceManager
 from criserver.lifecycle.tasks import Tasks
 from criserver.observe import log as logs
+from criserver.observe.timings import Stages
 from criserver.wiring import Server, build
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,19 @@ def serve(source: Callable[[], Config]) -> int:
 
 async def _serve(live: Live) -> None:
     config, tasks, manager = live.current, Tasks(), service_manager.from_environment()
-    server = await build(live, tasks)
+    stages = Stages("start")
+    with stages.stage("build"):
+        server = await build(live, tasks)
     told_to_stop = _signals(lambda: tasks.spawn(_reload(server), name="reload"))
     try:
         mark = BootMark(config.root)
         unclean = await mark.begin()
-        await server.recovery.run()
-        await server.images.recover(server.recovery.image_holders())
-        await server.garbage.run()
+        with stages.stage("recovery"):
+            await server.recovery.run()
+        with stages.stage("images"):
+            await server.images.recover(server.recovery.image_holders())
+        with stages.stage("garbage"):
+            await server.garbage.run()
         await server.streaming.start()
         await server.observing.start()
         endless = [tasks.spawn(_retry(server), name="garbage collection", endless=True)]
@@ -86,9 +92,10 @@ async def _serve(live: Live) -> None:
         listener = await _listen(config, server)
         if manager.watchdog:
             endless.append(tasks.spawn(_keep_alive(manager, config.listen), name="watchdog", endless=True))
-        await answers(config.listen, ANSWER_SECONDS)
+        with stages.stage("answer"):
+            await answers(config.listen, ANSWER_SECONDS)
         manager.ready(f"serving {config.listen}")
-        log.info("serving", extra={"listen": config.listen, "pid": os.getpid()})
+        log.info("serving", extra={"listen": config.listen, "pid": os.getpid(), **stages.fields()})
         await told_to_stop.wait()
         manager.stopping()
         log.info("stopping: containers and their monitors live on")

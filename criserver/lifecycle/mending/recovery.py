@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto
 from functools import partial
 
@@ -87,8 +88,7 @@ class Recovery:
         await self._undo_creates()
         for row in self._containers:
             await self._guarded(f"container {row.id}", partial(self._container, row))
-        for sandbox in self._sandboxes:
-            await self._guarded(f"pod sandbox {sandbox.id}", partial(self._sandbox, sandbox))
+        await self._guarded("pod sandboxes", self._all_sandboxes)
 
     def image_holders(self) -> tuple[str, ...]:
         """Who holds an image, of those that are left."""
@@ -132,23 +132,30 @@ class Recovery:
         if action in (Action.MARK_RUNNING, Action.WATCH):
             self._exits.watch(row.id)
 
-    async def _sandbox(self, row: Sandbox) -> None:
+    async def _all_sandboxes(self) -> None:
+        pinned = await self._powers.namespaces.pinned()  # reads the whole mount table: once for all
+        for row in self._sandboxes:
+            kinds = pinned.get(row.id, frozenset())
+            await self._guarded(f"pod sandbox {row.id}", partial(self._sandbox, row, kinds))
+
+    async def _sandbox(self, row: Sandbox, pinned: AbstractSet[str]) -> None:
         if row.state is SandboxState.REMOVING:
             self._tasks.spawn(self._pods.remove(row.id), name=f"remove pod {row.id[:12]}")
         elif row.state is SandboxState.STOPPING:
             self._tasks.spawn(self._pods.stop(row.id), name=f"stop pod {row.id[:12]}")
-        elif row.state is SandboxState.READY and not await self._intact(row):
+        elif row.state is SandboxState.READY and not _intact(row, pinned):
             log.warning("pod sandbox %s has lost its namespaces (a reboot?): it is stopped", row.id)
             self._tasks.spawn(self._pods.stop(row.id), name=f"stop pod {row.id[:12]}")
-
-    async def _intact(self, row: Sandbox) -> bool:
-        pinned = (await self._powers.namespaces.pinned()).get(row.id, frozenset())
-        wanted = {"uts"} | (set() if row.config.host_network else {"net"}) | ({"pid"} if row.pid_init else set())
-        wanted |= {"user"} if row.config.security.namespace_options.own_userns else set()
-        return wanted <= pinned
 
     async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception as error:
             log.error("%s cannot be recovered, it stays as it is: %s", what, error, exc_info=error)
+
+
+def _intact(row: Sandbox, pinned: AbstractSet[str]) -> bool:
+    """Whether a pod has all the namespaces that it was made with."""
+    wanted = {"uts"} | (set() if row.config.host_network else {"net"}) | ({"pid"} if row.pid_init else set())
+    wanted |= {"user"} if row.config.security.namespace_options.own_userns else set()
+    return wanted <= pinned
