@@ -1,6 +1,6 @@
 # `make run` shows it, `make test` tests it; both need root and install what is missing.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-critest test-races test-vm test-cluster check bench package venv clean test-package
+.PHONY: help run test test-critest test-races test-vm test-cluster check bench package venv clean test-package test-kubeadm
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -26,6 +26,9 @@ test-cluster: venv ## scenarios on a real Kubernetes cluster; builds Kubernetes 
 
 test-package: venv ## the Debian package in a machine under qemu: installed, restarted, killed, upgraded, purged (ARGS=...)
 	@hack/test-package $(ARGS)
+
+test-kubeadm: venv ## a cluster by kubeadm in that machine, started anew with pods up; builds Kubernetes at first (ARGS=...)
+	@hack/test-kubeadm $(ARGS)
 
 check: venv ## style, types, layers, house rules
 	@hack/check

@@ -70,6 +70,15 @@ enter_requiring() {
     echo "tools: building $tool $version" >&2
 }
 
+# Linker flags by which programs of Kubernetes tell version $1 ("v1.37.2").
+kubernetes_flags() {
+    local package minor=${1#v1.} flags='-s -w'
+    for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        flags+=" -X $package.gitVersion=$1 -X $package.gitMajor=1 -X $package.gitMinor=${minor%.*}"
+    done
+    echo "$flags"
+}
+
 # Put the named programs, built into ./out, into the cache, and say that the tool is done.
 install_programs() {
     local program
