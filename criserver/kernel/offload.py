@@ -36,6 +36,10 @@ class Pool:
                 await _ended(running)
             raise
 
+    def begin(self, function: Callable[[], None]) -> None:
+        """Run `function` in the pool and do not wait for it: upkeep that does not fail."""
+        self._executor.submit(function)
+
 
 # Enough for the mounts, unlinks and cgroup files of a few pods at once; more threads would only fight over the
 # interpreter lock and the kernel's own locks.

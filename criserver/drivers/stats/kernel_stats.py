@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.stats import cgroup, disk, network, tasks
-from criserver.drivers.stats.open_files import OpenFiles
+from criserver.drivers.stats.open_files import IDLE_SECONDS, OpenFiles
 from criserver.errors import CriError
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.namespaces import inside_each
@@ -32,15 +33,19 @@ _reader = Pool("usage", 1)
 class KernelStats:
     """Reads cgroup files, /proc and writable layers."""
 
-    def __init__(self, hierarchies: Sequence[Hierarchy], huge_page_sizes: Iterable[str] = ()) -> None:
-        """`hierarchies` are those of the host, `huge_page_sizes` as cgroup files name them ("2MB")."""
+    def __init__(
+        self, hierarchies: Sequence[Hierarchy], huge_page_sizes: Iterable[str] = (), idle: float = IDLE_SECONDS
+    ) -> None:
+        """`hierarchies` are those of the host, `huge_page_sizes` as cgroup files name them ("2MB"); files are closed
+        that nobody has read for `idle` seconds."""
         # Without it no cgroup has pressure files (kernel/cgroup/cgroup.c), and three are not looked for in each.
         sizes, pressure = tuple(huge_page_sizes), os.path.exists("/proc/pressure")
         self._basic, self._detailed = (
             tuple(_plan(hierarchies, detailed=detailed, huge_page_sizes=sizes, pressure=pressure))
             for detailed in (False, True)
         )
-        self._files = OpenFiles()
+        self._files, self._idle = OpenFiles(idle=idle), idle
+        self._closing: asyncio.TimerHandle | None = None
         self._processes = next((each for each in hierarchies if "pids" in each.controllers), None)
 
     async def cgroups(self, names: Collection[str], *, detailed: bool) -> Mapping[str, CgroupUsage]:
@@ -52,7 +57,16 @@ class KernelStats:
             files.tidy()
             return found
 
-        return await _reader(read)
+        found = await _reader(read)
+        self._close_later()
+        return found
+
+    def _close_later(self) -> None:
+        """Once there is nothing left to read, nobody reads, and no reading closes what earlier ones have opened."""
+        if self._closing:
+            self._closing.cancel()
+        loop = asyncio.get_running_loop()
+        self._closing = loop.call_later(self._idle * 1.1, _reader.begin, self._files.tidy)
 
     async def networks(self, namespaces: Collection[str]) -> Mapping[str, NetworkUsage]:
         """Traffic by namespace; a throw-away thread goes through all of them."""

@@ -20,11 +20,13 @@ _READ_LIMIT: Final = 64 << 10  # bytes of a file: the longest, memory.stat and i
 class OpenFiles:
     """Open files by their paths; at most so many, and none longer than a while after its last reading."""
 
-    def __init__(self, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
-        """`most` is lowered to a quarter of what this process may open."""
+    def __init__(
+        self, most: int = MOST, clock: Callable[[], float] = time.monotonic, idle: float = IDLE_SECONDS
+    ) -> None:
+        """`most` is lowered to a quarter of what this process may open; `idle` is that while, in seconds."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._most = most if limit == resource.RLIM_INFINITY else min(most, limit // 4)
-        self._clock = clock
+        self._clock, self._idle = clock, idle
         self._open: dict[str, tuple[int, float]] = {}
 
     def read(self, path: str) -> str:
@@ -40,7 +42,7 @@ class OpenFiles:
 
     def tidy(self) -> None:
         """Close what nobody has read for a while, and what is too much; now and then is enough."""
-        old = self._clock() - IDLE_SECONDS
+        old = self._clock() - self._idle
         # The one that was read last is the last one.
         while self._open and (len(self._open) > self._most or next(iter(self._open.values()))[1] < old):
             fd, _ = self._open.pop(next(iter(self._open)))

@@ -81,3 +81,17 @@ async def test_call_that_has_not_begun_is_never_made() -> None:
     await first
     await pool(int)
     assert calls == []
+
+
+async def test_nobody_waits_for_what_is_only_begun() -> None:
+    pool, may, done = Pool("test", 1), threading.Event(), threading.Event()
+
+    def upkeep() -> None:
+        may.wait(10)
+        done.set()
+
+    pool.begin(upkeep)
+    assert not done.is_set()
+    may.set()
+    await pool(lambda: None)
+    assert done.is_set()

@@ -1,7 +1,9 @@
+import asyncio
 from pathlib import Path
 
 from criserver.drivers.stats.kernel_stats import KernelStats
 from criserver.kernel.cgroupfs import Hierarchy
+from tests.unit.drivers.stats.test_open_files import descriptors
 
 
 def v1(path: Path) -> tuple[Hierarchy, ...]:
@@ -24,6 +26,15 @@ async def test_cgroups_by_name_and_none_for_those_that_are_gone(tmp_path: Path) 
     assert found["/pods/a"].cpu.total == 5000
     assert found["/pods/a"].threads == 3
     assert found["/pods/a"].taken_at > 0
+
+
+async def test_files_are_closed_when_nothing_is_read_any_more(tmp_path: Path) -> None:
+    stats = KernelStats(v1(tmp_path), idle=0.05)
+    await stats.cgroups(["/pods/a"], detailed=True)
+    assert descriptors(tmp_path) == 2
+    async with asyncio.timeout(10):
+        while descriptors(tmp_path):
+            await asyncio.sleep(0.01)
 
 
 async def test_tasks_by_name(tmp_path: Path) -> None:
