@@ -8,7 +8,7 @@ from typing import Any
 from criserver.api.convert import fields, mounts, resources, security, signals
 from criserver.api.pb import api_pb2 as pb
 from criserver.errors import InvalidArgument
-from criserver.model.container import Container, ContainerConfig, ContainerMetadata, ContainerState
+from criserver.model.container import Container, ContainerConfig, ContainerMetadata, ContainerState, ImageSpec
 from criserver.spec import checks
 
 _STATES: dict[ContainerState, pb.ContainerState.ValueType] = {
@@ -53,6 +53,13 @@ def container_config(given: pb.ContainerConfig, pod: pb.PodSandboxConfig | None 
     )
 
 
+def _image(wish: ImageSpec) -> pb.ImageSpec:
+    """Named as its user named it: a kubelet asks for an image by its id, and shows this name in the pod's status."""
+    told = mounts.image_spec_pb(wish)
+    told.image = wish.user_specified_image or wish.image
+    return told
+
+
 def container_item(row: Container) -> pb.Container:
     """A line of ListContainers; hundreds are made at once."""
     config = row.config
@@ -60,7 +67,7 @@ def container_item(row: Container) -> pb.Container:
         id=row.id,
         pod_sandbox_id=row.sandbox_id,
         metadata=pb.ContainerMetadata(name=config.metadata.name, attempt=config.metadata.attempt),
-        image=mounts.image_spec_pb(config.image),
+        image=_image(config.image),
         image_ref=row.image_ref or row.image_id,
         state=_STATES[row.state],
         created_at=row.created_at,
@@ -81,7 +88,7 @@ def container_status(row: Container) -> pb.ContainerStatus:
         started_at=row.started_at,
         finished_at=row.finished_at,
         exit_code=row.exit_code,
-        image=mounts.image_spec_pb(config.image),
+        image=_image(config.image),
         image_ref=row.image_ref or row.image_id,
         reason=_reason(row),
         message=row.message,

@@ -212,6 +212,12 @@ def test_item() -> None:
     )
 
 
+def test_an_image_bears_the_name_that_its_user_gave_it() -> None:
+    asked = config(image=pb.ImageSpec(image="sha256:1", user_specified_image="example.org/web:1"))
+    for shown in (container_item(row(config=asked)), container_status(row(config=asked))):
+        assert (shown.image.image, shown.image_id) == ("example.org/web:1", "sha256:1")
+
+
 def test_info_is_json() -> None:
     info = json.loads(json.dumps(container_info(row(pid=5, runtime_handler="runc"), {"ociVersion": "1.0.2"})))
     assert (info["pid"], info["sandboxID"], info["runtimeSpec"]["ociVersion"]) == (5, "s1", "1.0.2")
