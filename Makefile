@@ -20,8 +20,8 @@ test-races: venv ## a thousand rounds of the races for the place of a mount, wit
 test-vm: ## root and client tests in a Debian machine under qemu: cgroup v2, systemd, AppArmor (ARGS="tests/client -k oom")
 	@hack/test-vm $(ARGS)
 
-test-cluster: venv ## scenarios on a real Kubernetes cluster; builds Kubernetes at first, for a quarter of an hour
-	@hack/tools --strict kubernetes etcd
+test-cluster: venv ## scenarios on a real Kubernetes cluster; builds Kubernetes at first, for half an hour
+	@hack/tools --strict kubernetes etcd kubelet-1.36 kubelet-1.35 flannel
 	@CLUSTER_TESTS=all hack/test tests/cluster $(ARGS)
 
 test-package: venv ## the Debian package in a machine under qemu: installed, restarted, killed, upgraded, purged (ARGS=...)

@@ -65,8 +65,10 @@ def test_an_image_is_pulled_with_the_pods_secret_and_refused_without(kube: Kube,
     said = " ".join(kube.events("open"))
     assert registry.address in said and ("unauthorized" in said or "authentication required" in said), said
     kube.apply(_app("closed", f"{registry.address}/app:v", imagePullSecrets=[{"name": "puller"}]))
-    kube.ended("closed")
+    status = container_status(kube.ended("closed"))
     assert kube.logs("closed") == "version 1\n"
+    assert status["image"] == f"{registry.address}/app:v"
+    assert status["imageID"].startswith(f"{registry.address}/app@sha256:")
     assert any(event.startswith("Pulled: Successfully pulled image") for event in kube.events("closed"))
 
 

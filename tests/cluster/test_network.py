@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import time
-import urllib.error
 import urllib.request
 from typing import Any
 
@@ -104,7 +103,7 @@ def _answers(url: str) -> bool:
 def _get(url: str) -> str:
     """A page; a container runs some time before its program listens."""
     for _ in range(100):
-        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(url, timeout=10) as answer:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
             return str(answer.read().decode())
         time.sleep(0.1)
     raise AssertionError(f"{url} does not answer")

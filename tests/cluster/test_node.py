@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import namespace
-from tests.support.cluster import nodes, processes
+from tests.support.cluster import network, nodes, processes
 from tests.support.cluster.cgroups import hierarchies
 from tests.support.cluster.kube import Kube, container_status
 from tests.support.cluster.layout import Cluster
@@ -144,12 +145,16 @@ def test_the_kubelet_learns_of_ends_by_events_or_by_looking(kube: Kube, cluster:
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_the_kubelet_lists_by_streams_or_by_pages(kube: Kube, cluster: Cluster, streaming: bool) -> None:
-    before = len(_complaints(cluster, "ListPodSandbox"))
+    complaints = len(_complaints(cluster, "ListPodSandbox"))
     nodes.restart_kubelet(cluster.nodes[0], {"featureGates": {"CRIListStreaming": streaming}})
     try:
+        before = _calls(cluster)
         kube.apply(pod("listed", container("main", "sleep 2")))
         kube.ended("listed")
-        assert len(_complaints(cluster, "ListPodSandbox")) == before
+        made = _calls(cluster) - before
+        assert (made["StreamPodSandboxes"] > 0, made["ListPodSandbox"] > 0) == (streaming, not streaming)
+        assert (made["StreamContainers"] > 0, made["ListContainers"] > 0) == (streaming, not streaming)
+        assert len(_complaints(cluster, "ListPodSandbox")) == complaints
     finally:
         nodes.restart_kubelet(cluster.nodes[0])
 
@@ -188,6 +193,13 @@ def _hybrid() -> bool:
 
 def _handlers(kube: Kube) -> set[str]:
     return {item["name"] for item in kube.api("/api/v1/nodes/node1")["status"]["runtimeHandlers"]}
+
+
+def _calls(cluster: Cluster) -> Counter[str]:
+    """How often each RPC was called, as the server counts it."""
+    text = network.inside(cluster.nodes[0], "wget", "-qO-", "http://127.0.0.1:9180/metrics")
+    found = re.findall(r'criserver_rpc_total\{[^}]*method="(\w+)"[^}]*\} (\S+)', text)
+    return sum((Counter({name: int(float(count))}) for name, count in found), Counter())
 
 
 def _metric(text: str, name: str) -> float:

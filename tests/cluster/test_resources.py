@@ -63,6 +63,36 @@ def test_a_container_is_started_again_for_a_resize_that_asks_for_it(kube: Kube) 
     kube.until("pods/again", lambda item: restarts(item) == 1 and container_status(item).get("resources") == more)
 
 
+def test_limits_of_a_pod_change_while_it_runs(kube: Kube, cluster: Cluster) -> None:
+    kube.apply(pod("whole", container(), container("other"), resources=QUALITIES["guaranteed"]))
+    kube.ready("whole")
+    path = _cgroup(kube, cluster, "whole", "memory").parent
+    assert _number(path, "memory.limit_in_bytes", "memory.max") == 32 << 20
+    more = {"limits": {"cpu": "200m", "memory": "48Mi"}, "requests": {"cpu": "200m", "memory": "48Mi"}}
+    kube("patch", "pod", "whole", "--subresource=resize", f"--patch={json.dumps({'spec': {'resources': more}})}")
+    kube.until("pods/whole", lambda item: item["status"].get("resources") == more)
+    assert _number(path, "memory.limit_in_bytes", "memory.max") == 48 << 20
+    assert restarts(kube.pod("whole")) == restarts(kube.pod("whole"), "other") == 0
+
+
+def test_a_pod_that_writes_more_than_it_may_is_evicted(kube: Kube) -> None:
+    fill = "dd if=/dev/zero of=/data/x bs=1M count=24 2>/dev/null; while :; do sleep 1; done"
+    limit = {"resources": {"limits": {"ephemeral-storage": "8Mi"}}}
+    mounts = {"volumeMounts": [{"name": "v", "mountPath": "/data"}]}
+    volume = {"name": "v", "emptyDir": {"sizeLimit": "8Mi"}}
+    kube.apply(
+        pod("layer", container("main", f"mkdir /data; {fill}", **limit)),
+        pod("log", container("main", "yes | head -c 24000000; while :; do sleep 1; done", **limit)),
+        pod("volume", container("main", fill, **mounts), volumes=[volume]),
+        pod("modest", container("main", "while :; do sleep 1; done", **limit)),
+    )
+    storage = "ephemeral local storage"
+    for name, words in {"layer": storage, "log": storage, "volume": "EmptyDir"}.items():
+        status = kube.ended(name, 150)["status"]
+        assert status["reason"] == "Evicted" and words in status["message"], status
+    assert kube.pod("modest")["status"]["phase"] == "Running"
+
+
 def _cgroup(kube: Kube, cluster: Cluster, name: str, controller: str) -> Path:
     """The cgroup of a pod's container in a hierarchy of version 1, or version 2's."""
     status = kube.pod(name)

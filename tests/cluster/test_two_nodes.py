@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -12,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import namespace, running
-from tests.support.cluster import processes, runtimes
+from tests.support.cluster import addon, network, nodes, processes, programs, runtimes
 from tests.support.cluster.kube import Kube
-from tests.support.cluster.layout import Cluster
+from tests.support.cluster.layout import Cluster, Node
 from tests.support.cluster.manifests import agn, container, pod, service
 
 pytestmark = pytest.mark.timeout(300)
@@ -22,10 +23,12 @@ pytestmark = pytest.mark.timeout(300)
 GET = "timeout 2 wget -qO- http://{}/hostname"
 
 
-@pytest.fixture(scope="module")
-def pair(images: list[Path]) -> Iterator[Cluster]:
-    """Two nodes."""
-    with running(images, node_count=2) as cluster:
+@pytest.fixture(scope="module", params=["routes", "flannel"])
+def pair(images: list[Path], request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Two nodes whose pods reach each other by routes, or by Flannel's overlay."""
+    if lacking := programs.missing(pod_network=request.param):
+        pytest.skip(lacking)
+    with running(images, node_count=2, pod_network=request.param) as cluster:
         yield cluster
 
 
@@ -60,7 +63,28 @@ def test_a_service_covers_both_nodes(kube: Kube, pair: Cluster) -> None:
         assert set(names) == {"server-node1", "server-node2"} and len(names) == 40
 
 
-def test_traffic_goes_on_while_a_nodes_server_is_killed_and_comes_back(kube: Kube, pair: Cluster) -> None:
+def test_large_packets_pass_whole(kube: Kube, pair: Cluster) -> None:
+    mtu = kube.exec("client-node1", "cat", "/sys/class/net/eth0/mtu").strip()
+    assert mtu == ("1450" if pair.pod_network == addon.FLANNEL else "1500")
+    serve = "mkdir /www; head -c 8000000 /dev/urandom >/www/file; httpd -p 8090 -h /www; sha256sum </www/file"
+    sent = kube.exec("client-node2", "sh", "-c", serve)
+    address = kube.pod("client-node2")["status"]["podIP"]
+    fetch = f"timeout 20 wget -qO- http://{address}:8090/file | sha256sum"
+    assert kube.exec("client-node1", "sh", "-c", fetch) == sent
+
+
+def test_an_overlay_carries_what_one_node_sends_to_the_other(kube: Kube, pair: Cluster) -> None:
+    if pair.pod_network != addon.FLANNEL:
+        pytest.skip("routes carry it here")
+    addresses = {node.name: kube.pod(f"server-{node.name}")["status"]["podIP"] for node in pair.nodes}
+    before = {node.name: _carried(node) for node in pair.nodes}
+    kube.exec("client-node1", "sh", "-c", f"for i in $(seq 20); do {GET.format(addresses['node2'] + ':8080')}; done")
+    for node in pair.nodes:
+        assert "vxlan id" in network.inside(node, "ip", "-details", "link", "show", "flannel.1")
+        assert _carried(node) >= before[node.name] + 20
+
+
+def test_traffic_goes_on_while_a_nodes_daemons_are_killed_and_come_back(kube: Kube, pair: Cluster) -> None:
     there, address = pair.nodes[1], kube.pod("server-node2")["status"]["podIP"]
     script = f"while :; do timeout 2 wget -qO- http://{address}:8080/hostname && echo || echo LOST; sleep 0.1; done"
     with subprocess.Popen(
@@ -69,8 +93,10 @@ def test_traffic_goes_on_while_a_nodes_server_is_killed_and_comes_back(kube: Kub
         time.sleep(2)
         for _ in range(3):
             processes.stop(pair, runtimes.name(there), how=signal.SIGKILL)
+            processes.stop(pair, f"{there.name}-flanneld", how=signal.SIGKILL)  # where there is one
             time.sleep(1)
             runtimes.run(there)
+            nodes.settle(there)
         time.sleep(2)
         traffic.terminate()
         assert traffic.stdout
@@ -78,6 +104,12 @@ def test_traffic_goes_on_while_a_nodes_server_is_killed_and_comes_back(kube: Kub
     assert len(said) > 40 and set(said) == {"server-node2"}
     # the kubelet dials again after a while
     kube.until("pods/client-node2", lambda _: kube.run("exec", "client-node2", "--", "true").returncode == 0)
+
+
+def _carried(node: Node) -> int:
+    """Packets that came in by the overlay."""
+    link = json.loads(network.inside(node, "ip", "-stats", "-json", "link", "show", "flannel.1"))[0]
+    return int(link["stats64"]["rx"]["packets"])
 
 
 def _on(node: str, manifest: dict[str, Any]) -> dict[str, Any]:

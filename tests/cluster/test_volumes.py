@@ -130,6 +130,8 @@ def test_an_image_is_a_volume(kube: Kube) -> None:
     script = "ls /v; touch /v/x || echo read-only"
     said = _said(kube, _mounted("artifact", volume, script)).split()
     assert {"agnhost", "bin"} < set(said) and said[-1] == "read-only"
+    part = _mounted("part", volume, "test -x /v/busybox && ls /agnhost || echo only that", subPath="bin")
+    assert _said(kube, part) == "only that\n"
 
 
 def test_files_of_the_root_are_gone_with_the_container_and_read_only_if_asked(kube: Kube) -> None:

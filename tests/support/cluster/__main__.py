@@ -34,6 +34,8 @@ def _arguments() -> argparse.Namespace:
     up = commands.add_parser("up", help="start a cluster, or what is missing of the one that is there")
     up.add_argument("--runtime", choices=("criserver", "containerd"), default="criserver")
     up.add_argument("--nodes", type=int, choices=range(1, 10), default=1, metavar="N", help="1 to 9 (%(default)s)")
+    up.add_argument("--network", choices=("routes", "flannel"), default="routes", help="of pods (%(default)s)")
+    up.add_argument("--kubelet-version", choices=programs.OLDER_KUBELETS, default="", help="an older kubelet")
     up.add_argument("--kubelet", type=Path, metavar="FILE", help="YAML laid over the KubeletConfiguration")
     up.add_argument("--server", type=Path, metavar="FILE", help="YAML laid over criserver's configuration")
     up.set_defaults(run=_up)
@@ -51,8 +53,8 @@ def _arguments() -> argparse.Namespace:
 def _up(args: argparse.Namespace) -> None:
     began = time.monotonic()
     cluster = lifecycle.up(
-        args.directory.absolute(), runtime=args.runtime, node_count=args.nodes,
-        kubelet=_yaml(args.kubelet), server=_yaml(args.server),
+        args.directory.absolute(), runtime=args.runtime, node_count=args.nodes, pod_network=args.network,
+        kubelet_version=args.kubelet_version, kubelet=_yaml(args.kubelet), server=_yaml(args.server),
     )  # fmt: skip
     took = time.monotonic() - began
     print(f"{cluster.node_count} node(s) with {cluster.runtime} Ready after {took:.0f} s; for kubectl:")

@@ -32,6 +32,8 @@ class Cluster:
     node_count: int = 1
     kubelet: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
+    pod_network: str = "routes"
+    kubelet_version: str = ""
 
     @property
     def nodes(self) -> list[Node]:

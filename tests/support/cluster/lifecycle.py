@@ -20,21 +20,25 @@ def up(
     *,
     runtime: str = "criserver",
     node_count: int = 1,
+    pod_network: str = "routes",
+    kubelet_version: str = "",
     kubelet: Mapping[str, Any] | None = None,
     server: Mapping[str, Any] | None = None,
 ) -> Cluster:
     """A cluster below `directory` whose nodes are all Ready; one that is there already gets what it lacks.
 
+    `pod_network` is "routes" or "flannel"; `kubelet_version` "1.36" for a kubelet older than everything else.
     `kubelet` is laid over the KubeletConfiguration (its featureGates hold for everybody), `server` over criserver's.
     Failed when a program is missing or something does not start; what has been started then stays until `down`.
     """
     if os.geteuid() != 0:
         raise Failed("nodes are namespaces with containers in them: run this as root")
-    if lacking := programs.missing(runtime):
+    wished = Cluster(directory, 0, runtime, node_count, kubelet or {}, server or {}, pod_network, kubelet_version)
+    found = Cluster.load(directory)
+    meant = found or wished
+    if lacking := programs.missing(meant.runtime, meant.pod_network, meant.kubelet_version):
         raise Failed(lacking)
-    cluster = Cluster.load(directory) or network.claim(
-        Cluster(directory, 0, runtime, node_count, kubelet or {}, server or {})
-    )
+    cluster = found or network.claim(wished)
     teardown.save_sysctls()
     start(cluster)
     return cluster
@@ -48,7 +52,7 @@ def start(cluster: Cluster) -> None:
     for node in (first, *others):
         nodes.run(node)
     for node in cluster.nodes:
-        await_ready(cluster, f"{node.name}-kubelet", lambda n=node: nodes.is_ready(n), READY_SECONDS)  # type: ignore[misc]
+        await_ready(cluster, f"{node.name}-kubelet", lambda n=node: nodes.settle(n), READY_SECONDS)  # type: ignore[misc]
 
 
 def down(directory: Path = DIRECTORY) -> bool:

@@ -43,8 +43,9 @@ def plug(node: Node) -> None:
     inside(node, "ip", "address", "add", f"{node.address}/24", "dev", "eth0")
     inside(node, "ip", "link", "set", "eth0", "up")
     inside(node, "ip", "route", "add", "default", "via", cluster.gateway)
-    masquerade = ("-s", POD_NETWORK, "!", "-d", POD_NETWORK, "-j", "MASQUERADE")
-    inside(node, "iptables", "-w", "-t", "nat", "-A", "POSTROUTING", *masquerade)
+    if cluster.pod_network == "routes":  # an overlay brings its own
+        masquerade = ("-s", POD_NETWORK, "!", "-d", POD_NETWORK, "-j", "MASQUERADE")
+        inside(node, "iptables", "-w", "-t", "nat", "-A", "POSTROUTING", *masquerade)
     inside(node, "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
 

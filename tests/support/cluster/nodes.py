@@ -1,15 +1,13 @@
-"""What runs on a node: CRI server, kubelet, kube-proxy; and the CNI configuration that a network add-on would write."""
+"""What runs on a node: CRI server, kubelet, kube-proxy."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from tests.support.cluster import cgroups, control_plane, network, processes, programs, runtimes
+from tests.support.cluster import addon, cgroups, control_plane, network, processes, programs, runtimes
 from tests.support.cluster.layout import POD_NETWORK, Node
 from tests.support.cluster.processes import pid, start
 
@@ -36,8 +34,9 @@ def run_kubelet(node: Node, more: Mapping[str, Any] | None = None) -> None:
     cgroups.make(node.cgroup)
     path = node.directory / "kubelet.yaml"
     path.write_text(yaml.safe_dump({**kubelet_configuration(node), **(more or {})}))
+    program = programs.path(programs.kubelet(node.cluster.kubelet_version))
     argv = [
-        programs.path("kubelet"), f"--config={path}", f"--kubeconfig={node.cluster.kubeconfig}",
+        program, f"--config={path}", f"--kubeconfig={node.cluster.kubeconfig}",
         f"--hostname-override={node.name}", f"--node-ip={node.address}", "--v=2",
     ]  # fmt: skip
     start(node.cluster, f"{node.name}-kubelet", argv, node=node)
@@ -82,41 +81,27 @@ def kubelet_configuration(node: Node) -> Mapping[str, Any]:
     }
 
 
+def settle(node: Node) -> bool:
+    """Give the node its network once the API server has given it a subnet; whether it is Ready by now."""
+    found = _of_api(node)
+    if subnet := found.get("spec", {}).get("podCIDR"):
+        addon.configure(node, subnet)
+    return _ready(found)
+
+
 def is_ready(node: Node) -> bool:
-    """Whether the API server holds the node for Ready, once its network is configured."""
+    """Whether the API server holds the node for Ready."""
+    return _ready(_of_api(node))
+
+
+def _of_api(node: Node) -> Mapping[str, Any]:
+    """{} while it is not known."""
     try:
-        found = control_plane.get(node.cluster, f"/api/v1/nodes/{node.name}")
+        return dict(control_plane.get(node.cluster, f"/api/v1/nodes/{node.name}"))
     except OSError:
-        return False
-    subnet = found["spec"].get("podCIDR")
-    if subnet:
-        configure_network(node, subnet)
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in found["status"].get("conditions", ()))
+        return {}
 
 
-def configure_network(node: Node, subnet: str) -> None:
-    """Write the CNI configuration of the node's subnet and tell the other nodes the way, as a network add-on does."""
-    path = node.conf_dir / "10-cluster.conflist"
-    if path.exists():
-        return
-    bridge = {
-        "type": "bridge", "bridge": "cni0", "isGateway": True, "hairpinMode": True,
-        "ipam": {
-            "type": "host-local", "ranges": [[{"subnet": subnet}]], "routes": [{"dst": "0.0.0.0/0"}],
-            "dataDir": f"{node.directory}/leases",
-        },
-    }  # fmt: skip
-    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
-    bandwidth = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
-    plugins = [bridge, portmap, *([bandwidth] if _has_plugin("bandwidth") else [])]
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps({"cniVersion": "1.0.0", "name": "cluster", "plugins": plugins}, indent=2))
-    for other in node.cluster.nodes:
-        if other != node:
-            processes.wait_until(lambda n=other: pid(n.cluster, f"{n.name}-namespaces"), 30, f"{other.name}")  # type: ignore[misc]
-            network.route(other, subnet, node)
-    draft.rename(path)
-
-
-def _has_plugin(name: str) -> bool:
-    return any(os.path.exists(f"{directory}/{name}") for directory in programs.cni_dirs())
+def _ready(found: Mapping[str, Any]) -> bool:
+    conditions = found.get("status", {}).get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

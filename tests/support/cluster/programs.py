@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 TOOLS = Path(os.environ.get("CRISERVER_TOOLS", Path.home() / ".cache/criserver/tools"))
+OLDER_KUBELETS = ("1.36", "1.35")
+"""Minor versions of kubelets that work with the API server as well."""
 BUILT_BY = {
     "etcd": "etcd",
     "kubelet": "kubernetes",
@@ -17,6 +19,8 @@ BUILT_BY = {
     "kubectl": "kubernetes",
     "containerd": "containerd",
     "ctr": "containerd",
+    "flanneld": "flannel",
+    **{f"kubelet-{version}": f"kubelet-{version}" for version in OLDER_KUBELETS},
 }
 PACKAGED = {
     "nsenter": "util-linux",
@@ -29,7 +33,6 @@ PACKAGED = {
     "skopeo": "skopeo",
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-NODE = ("kubelet", "kube-proxy")
 
 
 def path(name: str) -> str:
@@ -43,10 +46,16 @@ def cni_dirs() -> list[str]:
     return [directory for directory in (str(TOOLS / "cni"), "/opt/cni/bin", "/usr/lib/cni") if os.path.isdir(directory)]
 
 
-def missing(runtime: str = "criserver") -> str:
+def kubelet(version: str = "") -> str:
+    """The name of the kubelet of that minor version, "" for the current one."""
+    return f"kubelet-{version}" if version else "kubelet"
+
+
+def missing(runtime: str = "criserver", pod_network: str = "routes", kubelet_version: str = "") -> str:
     """What a cluster lacks here, and how to get it; "" when nothing is missing."""
-    wanted = [*CONTROL_PLANE, *NODE]
+    wanted = [*CONTROL_PLANE, kubelet(kubelet_version), "kube-proxy"]
     wanted += ["containerd", "ctr"] if runtime == "containerd" else []
+    wanted += ["flanneld"] if pod_network == "flannel" else []
     tools = sorted({BUILT_BY[name] for name in wanted if not path(name)})
     packages = sorted({package for name, package in PACKAGED.items() if not path(name)})
     lacking = ", ".join(name for name in (*wanted, *PACKAGED) if not path(name))
