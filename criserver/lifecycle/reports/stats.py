@@ -118,7 +118,7 @@ class StatsService:
         self._disks.forget([row.id for row in self._containers])
         usage, counts, tasks, networks, disks = await asyncio.gather(
             (self._detailed if detailed else self._basic).get([*parents, *cgroups]),
-            self._counts.get(parents),
+            self._counts.get(() if detailed else parents),  # no metric tells of them
             self._tasks.get(cgroups if detailed else ()),
             self._networks.get(tuple(paths.values())),
             self._disks.get([row.id for row in containers]),

@@ -87,6 +87,7 @@ async def test_details_are_read_for_metrics_alone(house: House) -> None:
     (sample,) = await stats.everything()
     assert True in fake.detailed
     assert sample.containers[0].tasks == TaskUsage(1, 3, files=9)
+    assert sample.tasks is None, "no metric tells of the processes of a pod as a whole"
 
 
 async def test_a_period_has_one_reading(house: House) -> None:
