@@ -94,9 +94,10 @@ def _check_user(wish: SpecWish) -> None:
     for kind, ids, given in (("user", (wish.user.uid,), userns.uids), ("group", groups, userns.gids)):
         for each in ids:
             if not any(m.container_id <= each < m.container_id + m.length for m in given):
+                count = sum(m.length for m in given)
                 raise InvalidArgument(
                     f"the container's {kind} id {each} is not mapped in the pod's user namespace, which has "
-                    f"{given[0].length} ids; map more, or give a smaller one in the security context or the image"
+                    f"{count} ids; map more, or give a smaller one in the security context or the image"
                 )
 
 

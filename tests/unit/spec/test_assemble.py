@@ -50,6 +50,7 @@ RANDOM = settings(
 )
 
 
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # a wish is long to print
 @RANDOM
 @given(wish=wishes.wishes(hostile=True))
 def test_anything_gives_a_document_or_words(schema: Any, wish: SpecWish) -> None:

@@ -108,6 +108,12 @@ def test_every_id_of_the_user_is_mapped(user: ProcessUser, words: str) -> None:
     namespaces(replace(with_options(wishes.OWN_PID), user=user))
 
 
+def test_a_user_namespace_that_maps_nothing_is_said() -> None:
+    options = replace(wishes.OWN_PID, userns=UserNamespace(POD))
+    with pytest.raises(InvalidArgument, match="user id 0 is not mapped .* which has 0 ids"):
+        namespaces(with_options(options))
+
+
 def test_maps() -> None:
     some = UserNamespace(POD, (), (IdMapping(1000, 0, 5), IdMapping(2000, 7, 1)))
     assert [gid for gid in range(10) if maps(some, gid)] == [0, 1, 2, 3, 4, 7]
