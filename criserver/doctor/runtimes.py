@@ -13,6 +13,8 @@ from criserver.errors import CriError
 from criserver.kernel import process
 
 OLDEST: Mapping[str, tuple[int, ...]] = {"runc": (1, 1), "crun": (1, 0)}
+STEADFAST = (1, 1, 14)
+"""runc makes the places of mounts without following links that are swapped meanwhile (CVE-2024-45310)."""
 IDMAPPED: Mapping[str, tuple[int, ...]] = {"runc": (1, 2), "crun": (1, 8, 1)}
 
 
@@ -75,6 +77,16 @@ def _version(each: RuntimeFacts) -> Iterator[Finding]:
         yield note(
             f"{each.name} {each.version} has no idmapped mounts ({'.'.join(map(str, IDMAPPED[each.kind]))} has)",
             "pods with hostUsers: false need another handler",
+        )
+    yield from _swapped_links(each)
+
+
+def _swapped_links(each: RuntimeFacts) -> Iterator[Finding]:
+    if each.kind == "runc" and OLDEST["runc"] <= parse_version(each.version) < STEADFAST:
+        yield note(
+            f"{each.name} {each.version} follows links that another container swaps (CVE-2024-45310), unless the "
+            f"distribution has mended it ({'.'.join(map(str, STEADFAST))} does not)",
+            "pods that share a volume can make empty directories on the node; with crun they cannot",
         )
 
 

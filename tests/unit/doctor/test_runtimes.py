@@ -46,6 +46,16 @@ def test_one_without_idmapped_mounts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "told"), [("1.1.5+ds1", True), ("1.1.13", True), ("1.1.14", False), ("1.2", False)]
+)
+def test_one_that_follows_swapped_links_cve_2024_45310(version: str, told: bool) -> None:
+    found = bad("runc", RuntimeFacts("runc", "runc", "/usr/sbin/runc", version))
+    assert any("CVE-2024-45310" in each.what for each in found) == told
+    other = bad("crun", RuntimeFacts("crun", "crun", "/usr/bin/crun", "1.1.5"))
+    assert not [each for each in other if "CVE-2024-45310" in each.what]
+
+
+@pytest.mark.parametrize(
     ("text", "expected"), [("1.1.5+ds1", (1, 1, 5)), ("1.8.1", (1, 8, 1)), ("1.0.0-rc92", (1, 0, 0)), ("", ())]
 )
 def test_parse_version(text: str, expected: tuple[int, ...]) -> None:
