@@ -104,6 +104,17 @@ def test_groups_of_the_request_strict_or_with_those_of_the_image(pod: Pod) -> No
     assert pod.output(*script, linux=linux, image=wish) == "7 33"
 
 
+def test_a_user_name_that_is_a_number(pod: Pod) -> None:
+    wish = pb.ImageSpec(image="docker.io/asked/unknown:1")
+    script = ("sh", "-c", "echo $(id -u) $(id -g) $(id -G)")
+    assert pod.output(*script, linux=security(run_as_username="33"), image=wish) == "33 33 33 100"
+    for name in ("4294967296", "-1", "33:0", "nobody-here"):
+        code, words = refused(lambda name=name: pod.sleeping(linux=security(run_as_username=name)))  # type: ignore[misc]
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "run_as_username" in words
+    code, words = refused(lambda: pod.sleeping(linux=security(run_as_group=pb.Int64Value(value=7))))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and "run_as_group: 7 without run_as_user" in words
+
+
 def test_capabilities_and_no_new_privileges(pod: Pod) -> None:
     capabilities = pb.Capability(drop_capabilities=["ALL"], add_capabilities=["NET_BIND_SERVICE", "CAP_CHOWN"])
     linux = security(capabilities=capabilities, no_new_privs=True)
@@ -125,7 +136,7 @@ def test_profiles_that_this_host_cannot_apply_are_refused(pod: Pod) -> None:
 # Namespaces
 
 
-def test_another_containers_processes(pod: Pod) -> None:
+def test_another_containers_processes(pod: Pod, run: Callable[..., Pod]) -> None:
     target = pod.start(container_config("target", "sleep", "4321"))
     options = pb.NamespaceOption(pid=TARGET, target_id=target)
     words = pod.output("sh", "-c", "cat /proc/*/cmdline | tr '\\0' ' '", linux=security(namespace_options=options))
@@ -133,6 +144,14 @@ def test_another_containers_processes(pod: Pod) -> None:
     options.target_id = "nobody"
     code, _ = refused(lambda: pod.sleeping(linux=security(namespace_options=options)))
     assert code is grpc.StatusCode.NOT_FOUND
+    pod.client("StopContainer", pb.StopContainerRequest(container_id=target))
+    options.target_id = target
+    code, words = refused(lambda: pod.sleeping(linux=security(namespace_options=options)))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION and f"container {target} is EXITED" in words
+    other = run().sleeping()
+    options.target_id = other
+    code, words = refused(lambda: pod.sleeping(linux=security(namespace_options=options)))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION and "name a running container of this pod" in words
 
 
 def test_ipc_of_the_node(run: Callable[..., Pod], logs: Path) -> None:
@@ -253,6 +272,27 @@ def test_cpusets(pod: Pod) -> None:
 def test_unified_is_refused_on_cgroup_v1(pod: Pod) -> None:
     code, words = refused(lambda: pod.sleeping(linux=limits(unified={"memory.high": "1000000"})))
     assert code is grpc.StatusCode.FAILED_PRECONDITION and "needs cgroup v2" in words
+
+
+@pytest.mark.skipif(V1, reason="this host has cgroup v1, where unified is refused")
+def test_unified(pod: Pod) -> None:
+    container_id = pod.sleeping(linux=limits(unified={"memory.high": str(48 << 20), "pids.max": "77"}))
+    assert pod.exec(container_id, "cat", "/sys/fs/cgroup/memory.high", "/sys/fs/cgroup/pids.max") == f"{48 << 20}\n77"
+
+
+def test_huge_pages_are_limited_or_refused(pod: Pod) -> None:
+    pages = [pb.HugepageLimit(page_size="2MB", limit=8 << 20)]
+    try:
+        container_id = pod.sleeping(linux=limits(hugepage_limits=pages))
+    except grpc.RpcError as error:
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert "2MB: this host cannot limit huge pages of that size" in str(error.details())
+        assert not list(Path("/sys/fs/cgroup").glob("hugetlb/hugetlb.2MB.*")) and V1, "nobody limits them here"
+    else:
+        files = "/sys/fs/cgroup/hugetlb/hugetlb.2MB.limit_in_bytes /sys/fs/cgroup/hugetlb.2MB.max"
+        assert pod.exec(container_id, "sh", "-c", f"cat {files} 2>/dev/null; true") == str(8 << 20)
+    pages[0].limit = 0
+    pod.sleeping(linux=limits(hugepage_limits=pages))
 
 
 # Life

@@ -16,7 +16,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,22 @@ def up(path: Path | str) -> str:
 
 
 # Users and groups
+
+
+def test_cve_2019_11245_the_user_of_an_image_outlives_the_server(lab: Lab, server: Server) -> None:
+    numbered, named = lab.image("user-1234", User="1234:99"), lab.image("user-named", User="www-data")
+    server.kill9()
+    server.start()
+    with server.client() as client:
+        again = replace(lab, client=client)
+        for reference, uid, name, shown in ((numbered, 1234, "", "1234 99"), (named, 0, "www-data", "33 33")):
+            request = pb.ImageStatusRequest(image=pb.ImageSpec(image=reference))
+            told = client("ImageStatus", request).image
+            assert (told.uid.value, told.HasField("uid"), told.username) == (uid, bool(uid), name)
+            cri.pull(client, reference)
+            assert client("ImageStatus", request).image == told, "asked for again it is the same"
+            container_id = again.start(image=reference)
+            assert again.sh(container_id, "echo $(id -u) $(id -g)").strip() == shown
 
 
 @pytest.mark.parametrize("home", ["/x\nevil:x:0:0::/:/bin/sh", "/x\revil", "/x\\nevil:x:0:0::/:/bin/sh"])
