@@ -30,7 +30,7 @@ from criserver.drivers.images.unpack.entry import (
     Entry,
 )
 from criserver.drivers.images.unpack.protocol import hostile, shown
-from criserver.drivers.images.unpack.source import Source
+from criserver.drivers.images.unpack.source import CHUNK, Source
 from criserver.drivers.images.unpack.usage import Usage, usage
 from criserver.drivers.images.unpack.ways import outward
 
@@ -44,6 +44,9 @@ _XATTRS = ("user.", "security.capability", "system.posix_acl_access", "system.po
 """Xattrs that a layer may set. Not trusted.*: that is overlayfs's own language (redirect, opaque, metacopy)."""
 _OVERLAY_XATTRS = "user.overlay."
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_HOLE = 1 << 16
+"""Least bytes of a piece that becomes a hole when it is nothing but zeros."""
+_ZEROS = bytes(CHUNK)
 _UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)
 
 
@@ -101,8 +104,7 @@ class Tree:
             if entry.regions is not None:
                 self._sparse(fd, entry)
             elif entry.stored:
-                for piece in self._source.pieces(entry.stored):
-                    _write(fd, piece)
+                self._dense(fd, entry)
             if entry.uid or entry.gid:
                 os.fchown(fd, entry.uid, entry.gid)
                 os.fchmod(fd, entry.mode)  # chown(2) clears the set-ID bits
@@ -111,6 +113,18 @@ class Tree:
             os.utime(fd, ns=(entry.mtime, entry.mtime))
         finally:
             os.close(fd)
+
+    def _dense(self, fd: int, entry: Entry) -> None:
+        """Long runs of zeros become holes: they compress a thousandfold, and should not be able to fill the disk."""
+        hole = False
+        for piece in self._source.pieces(entry.stored):
+            hole = len(piece) >= _HOLE and _is_zero(piece[:64]) and _is_zero(piece)
+            if hole:
+                os.lseek(fd, len(piece), os.SEEK_CUR)
+            else:
+                _write(fd, piece)
+        if hole:
+            os.ftruncate(fd, entry.stored)
 
     def _sparse(self, fd: int, entry: Entry) -> None:
         os.ftruncate(fd, entry.size)
@@ -241,6 +255,10 @@ def _put_all(tree: Tree, entries: Iterable[Entry]) -> None:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise hostile(f"entry {shown(entry.name)} cannot be created: {error.strerror}") from error
+
+
+def _is_zero(piece: memoryview) -> bool:
+    return piece.tobytes() == _ZEROS[: len(piece)]  # Views are compared byte by byte.
 
 
 def _write(fd: int, piece: memoryview) -> None:
