@@ -34,14 +34,23 @@ def registry() -> Iterator[BadRegistry]:
         yield running
 
 
+HANGS = 600
+"""Seconds after which nothing will come any more, however busy the machine is."""
+
+
 async def pull(
-    registry: BadRegistry, root: Path, credentials: Credentials | None = JOE, metrics: Metrics | None = None
+    registry: BadRegistry,
+    root: Path,
+    credentials: Credentials | None = JOE,
+    *,
+    metrics: Metrics | None = None,
+    stalled: float = HANGS,
 ) -> None:
     """Pull, and whatever comes of it, look that nothing is left but what a whole image is."""
     conf = registry.registries_conf(root.with_name("registries.conf"))
-    async with node(root, conf, limits=LayerLimits(stalled=1), metrics=metrics) as server:
+    async with node(root, conf, limits=LayerLimits(stalled=stalled), metrics=metrics) as server:
         try:
-            await asyncio.wait_for(server.images.pull(f"{registry.address}/app:1", credentials), 60)
+            await asyncio.wait_for(server.images.pull(f"{registry.address}/app:1", credentials), HANGS)
         except errors.CriError as error:
             assert PASSWORD not in str(error)
             server.assert_empty()
@@ -112,7 +121,7 @@ async def test_what_is_said_of_it(
 ) -> None:
     registry.spoil[kind] = answer
     with caplog.at_level(logging.DEBUG), pytest.raises(errors.CriError, match=words) as raised:
-        await pull(registry, tmp_path / "root")
+        await pull(registry, tmp_path / "root", stalled=1 if answer is bad.stalled else HANGS)
     assert type(raised.value) is error, raised.value
     assert PASSWORD not in caplog.text
 
