@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from criserver.errors import InvalidArgument
+from criserver.model.reference import parse_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,14 @@ class Image:
     pulled_at: int = 0
     annotations: Mapping[str, str] = field(default_factory=dict)
     artifact: str = ""
+
+    def digested(self, asked: str = "") -> str:
+        """A reference by digest: of the repository that `asked` names, else of any; the id of an image of none."""
+        repository = ""
+        with contextlib.suppress(InvalidArgument):  # an id, say
+            repository = parse_reference(asked).name
+        digests = [each for each in self.repo_digests if each.startswith(f"{repository}@")] or self.repo_digests
+        return next(iter(digests), self.id)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

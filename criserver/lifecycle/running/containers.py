@@ -185,7 +185,7 @@ class ContainerLifecycle:
             state=ContainerState.CREATING,
             created_at=self._powers.clock.now(),
             image_id=image.id,
-            image_ref=image.id,
+            image_ref=image.digested(config.image.user_specified_image or config.image.image),
             runtime_handler=sandbox.runtime_handler,
             log_path=log_path,
             stop_signal=self._builder.stop_signal(config, image),

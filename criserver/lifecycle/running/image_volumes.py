@@ -55,4 +55,4 @@ async def volume_source(powers: Powers, mount: Mount, sources: Mapping[str, str]
 
 def shown_digests(images: Mapping[str, Image]) -> dict[str, str]:
     """Container path → what the status says of its image: its digest at a registry, else its id."""
-    return {path: next(iter(image.repo_digests), image.id) for path, image in images.items()}
+    return {path: image.digested() for path, image in images.items()}
