@@ -23,6 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def schema() -> Any:
     """What tells whether a config.json is valid."""
-    return oci_schema.validator(tmp_path_factory.mktemp("go"))
+    try:
+        return oci_schema.validator()
+    except LookupError as lacking:
+        pytest.skip(str(lacking))

@@ -13,13 +13,15 @@ import pytest
 
 from tests.support import crictl as tools
 from tests.support import critest as suite
+from tests.support import oci_schema
 from tests.support import registry as registries
 from tests.support.crictl import Crictl
 from tests.support.critest import Critest
 from tests.support.critest_images import push_all
+from tests.support.documenting import DOCUMENTS
 from tests.support.images import busybox_tree, image
 from tests.support.registry import Registry
-from tests.support.server import Client, Server
+from tests.support.server import PROJECT, Client, Server
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +73,20 @@ def free_number() -> int:
 def serving(
     base: Path, config: Mapping[str, Any], *, plugin: str = "bridge", wrapper: Sequence[str] = ()
 ) -> Iterator[Server]:
-    """A running server; at the end its pods are removed, and nothing may be left of them."""
+    """A running server; at the end its pods are removed, and nothing may be left of them.
+
+    Every config.json that it has made is valid by the OCI's own schema.
+    """
     base.mkdir(exist_ok=True)
-    running = Server(base, free_number(), config, plugin=plugin, wrapper=wrapper)
+    module = (str(PROJECT / "tests/support/documenting.py"),)
+    running = Server(base, free_number(), config, module=module, plugin=plugin, wrapper=wrapper)
     try:
         running.start()
         yield running
         running.empty()
         assert_clean(running)
+        made = base / DOCUMENTS
+        assert not made.exists() or oci_schema.faults(made.read_text().splitlines()) == []
     finally:
         running.destroy()
 

@@ -233,7 +233,7 @@ def _edits(text: Bad, number: Bad, sources: tuple[str, ...]) -> st.SearchStrateg
         env=_few(_of("CARD=yes", "A=edited", bad=_if(text, text)), 2),
         devices=_few(device, 2),
         mounts=_few(bound | fresh, 2),
-        hooks=_few(st.builds(Hook, _of(("createRuntime",), ("prestart", "poststop")), st.just("/bin/true"))),
+        hooks=_few(st.builds(Hook, _of(("createRuntime",), ("prestart", "poststop")), st.just("/bin/cat"))),
         gids=_few(_of(0, 5, 44, bad=number)),
     )
 
@@ -241,12 +241,13 @@ def _edits(text: Bad, number: Bad, sources: tuple[str, ...]) -> st.SearchStrateg
 BASE: dict[str, Any] = {
     "process": {"env": ["BASE=1", "A=base"], "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}]},
     "mounts": [{"destination": "/usr", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]}],
-    "hooks": {"poststop": [{"path": "/bin/true"}]},
+    "hooks": {"poststop": [{"path": "/bin/cat"}]},
     "linux": {"resources": {"pids": {"limit": 50}}},
 }
 """A base document that the runtimes take."""
 
-RULES = (HookRule(Hook(("poststart",), "/bin/true"), always=True), HookRule(Hook(("prestart",), "/no/such/hook")))
+# Hooks read what they are given: crun fails when one ends before it has told it everything.
+RULES = (HookRule(Hook(("poststart",), "/bin/cat"), always=True), HookRule(Hook(("prestart",), "/no/such/hook")))
 """Rules of hooks directories: one that matches, and one that never does."""
 
 

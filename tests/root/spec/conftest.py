@@ -18,6 +18,7 @@ import pytest
 from criserver.drivers.host.facts import Facts
 from criserver.spec.assemble import build
 from criserver.spec.wish import HostFacts, SpecWish
+from tests.support import oci_schema
 
 APPLETS = ("cat", "echo", "grep", "id", "ls", "mount", "pwd", "sh", "sleep", "stat", "touch", "true")
 USERNS_ROOT = 100000
@@ -82,7 +83,9 @@ class Pod:
     def _bundle(self, wish: SpecWish) -> str:
         bundle = self.path / wish.container_id
         bundle.mkdir()
-        (bundle / "config.json").write_text(json.dumps(build(wish)))
+        document = json.dumps(build(wish))
+        assert oci_schema.faults([document]) == []
+        (bundle / "config.json").write_text(document)
         return str(bundle)
 
 
