@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ from tests.support.cluster.manifests import archives, container, workload
 from tests.support.cluster.processes import logfile, wait_until
 
 SECONDS = 900.0
+LASTING_SECONDS = 15.0
+"""What is younger is an exec of a probe."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def measure(cluster: Cluster, pods: int, probed: int, probe_seconds: float) -> F
     _fill(kube, "full", container(), pods)
     ready, ready_cpu = time.monotonic() - began, server_cpu_seconds(cluster.nodes[0]) - before
     time.sleep(10)
-    idle, memory = _cpu_percent(cluster, 20), _mib(cluster)
+    idle, memory = _cpu_percent(cluster, 20), _mib(server_pids(cluster.nodes[0]))
     before, began = server_cpu_seconds(cluster.nodes[0]), time.monotonic()
     _empty(kube, "full")
     gone, gone_cpu = time.monotonic() - began, server_cpu_seconds(cluster.nodes[0]) - before
@@ -165,9 +167,9 @@ def _cpu_percent(cluster: Cluster, seconds: float) -> float:
     return (server_cpu_seconds(cluster.nodes[0]) - before) / seconds * 100
 
 
-def _mib(cluster: Cluster) -> float:
+def _mib(pids: Iterable[int]) -> float:
     total = 0
-    for pid in server_pids(cluster.nodes[0]):
+    for pid in pids:
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
@@ -177,14 +179,19 @@ def _mib(cluster: Cluster) -> float:
 
 
 def _held(cluster: Cluster) -> tuple[float, int, int]:
-    """MiB, processes of the server's side and their descriptors: the least of a few looks, since execs come and go."""
-    looks = []
-    for _ in range(5):
-        pids = [pid for pid in server_pids(cluster.nodes[0]) if os.path.exists(f"/proc/{pid}/fd")]
-        looks.append((_mib(cluster), len(pids), sum(_descriptors(pid) for pid in pids)))
-        time.sleep(0.3)
-    mib, processes, descriptors = zip(*looks, strict=True)
-    return min(mib), min(processes), min(descriptors)
+    """MiB, processes of the server's side and their descriptors, without those of execs, which come and go."""
+    now = float(Path("/proc/uptime").read_text().split()[0])
+    pids = [pid for pid in server_pids(cluster.nodes[0]) if now - _began(pid, now) > LASTING_SECONDS]
+    return _mib(pids), len(pids), sum(_descriptors(pid) for pid in pids)
+
+
+def _began(pid: int, now: float) -> float:
+    """When a process began, in seconds since the boot; one that is gone has just begun."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return now
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _difference(before: tuple[float, int, int], after: tuple[float, int, int]) -> tuple[float, int, int]:
