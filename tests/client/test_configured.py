@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
+from criserver.drivers.cgroups import names as cgroup_names
 from tests.client.conftest import serving
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
@@ -181,7 +182,7 @@ def test_a_class_of_block_devices(client: Client) -> None:
     pod_id = cri.run(client, pod)
     container_id = cri.create(client, pod_id, container_config("main", "sleep", "1000"), pod)
     answer = client("ContainerStatus", pb.ContainerStatusRequest(container_id=container_id, verbose=True))
-    path = json.loads(answer.info["info"])["cgroupsPath"]
+    path = cgroup_names.directory(json.loads(answer.info["info"])["cgroupsPath"])
     files = [f"/sys/fs/cgroup/blkio{path}/blkio.throttle.read_bps_device", f"/sys/fs/cgroup{path}/io.max"]
     (text,) = [Path(file).read_text() for file in files if Path(file).exists()]
     status = Path(DISK).stat().st_rdev

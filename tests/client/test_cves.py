@@ -24,6 +24,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
+from criserver.drivers.cgroups import names as cgroup_names
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
 from tests.support.images import Node, busybox_tree, device, directory, file, image, symlink, tar
@@ -456,7 +457,7 @@ def test_cve_2019_14891_the_monitor_is_not_in_the_pods_cgroup(lab: Lab, server: 
         for line in Path(f"/proc/{info['pid']}/status").read_text().splitlines()
         if line.startswith("PPid:")
     )
-    parent = info["cgroupsPath"].rpartition("/")[0]
+    parent = cgroup_names.directory(info["cgroupsPath"]).rpartition("/")[0]
     assert monitor in server.processes() and parent not in Path(f"/proc/{monitor}/cgroup").read_text()
     until(lambda: cri.status(lab.client, container_id).state == EXITED)
     status = cri.status(lab.client, container_id)

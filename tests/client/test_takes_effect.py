@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
+from criserver.drivers.cgroups import names as cgroup_names
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
+from tests.support.machine import cgroup_v2, systemd_driver
 from tests.support.server import Client, Server
 
 POD, CONTAINER, NODE = pb.NamespaceMode.POD, pb.NamespaceMode.CONTAINER, pb.NamespaceMode.NODE
@@ -369,6 +371,9 @@ def test_out_of_memory(pod: Pod) -> None:
 @pytest.fixture
 def kubelet_cgroup() -> Iterator[str]:
     """A cgroup made by another than the server, in every hierarchy, as a kubelet makes one per pod."""
+    if systemd_driver():
+        yield from kubelet_slice()
+        return
     top = f"kubepods-test-{os.getpid()}"
     roots = [path.parent for path in cgroup_roots()]
     for root in roots:
@@ -379,6 +384,15 @@ def kubelet_cgroup() -> Iterator[str]:
         assert (root / top / "pod-1").is_dir(), "the server must leave what it did not make"
         (root / top / "pod-1").rmdir()
         (root / top).rmdir()
+
+
+def kubelet_slice() -> Iterator[str]:
+    top = f"kubepodstest{os.getpid()}"
+    unit = f"{top}-pod1.slice"
+    subprocess.run(["systemctl", "start", unit], check=True)
+    yield unit
+    assert Path(f"/sys/fs/cgroup{cgroup_names.directory(unit)}").is_dir(), "the server must leave what it did not make"
+    subprocess.run(["systemctl", "stop", f"{top}.slice"], check=True)
 
 
 def cgroup_roots() -> list[Path]:
@@ -406,9 +420,11 @@ def test_cgroup_parent_of_the_kubelet(
     pod = run(config)
     container_id = pod.sleeping()
     info = pod.info(container_id)
-    assert info["cgroupsPath"].startswith(kubelet_cgroup + "/")
+    within = cgroup_names.directory(kubelet_cgroup) + "/"
+    assert cgroup_names.directory(info["cgroupsPath"]).startswith(within)
     groups = Path(f"/proc/{info['pid']}/cgroup").read_text().splitlines()
-    assert all(kubelet_cgroup in line for line in groups if line.split(":")[1] in ("memory", "cpu,cpuacct", "pids"))
+    those = [line for line in groups if cgroup_v2() or line.split(":")[1] in ("memory", "cpu,cpuacct", "pids")]
+    assert those and all(within in line for line in those)
     cri.remove_pod(pod.client, pod.id)
 
 

@@ -15,6 +15,7 @@ import pytest
 from criserver.api.pb import api_pb2 as pb
 from tests.client.conftest import serving
 from tests.support import cri
+from tests.support.machine import systemd_driver
 from tests.support.server import PROJECT, Server
 
 
@@ -67,7 +68,8 @@ def test_each_stage_says_what_it_asked_of_the_kernel(server: Server, pod: str) -
     assert f"mount --bind /proc/thread-self/ns/net {pinned}/net" in calls["RunPodSandbox namespaces"]
     assert "ip_unprivileged_port_start = 0" in calls["RunPodSandbox namespaces"]
     assert f"{server.state}/sandboxes/{pod}/shm" in calls["RunPodSandbox files"]
-    assert "mkdir -p /sys/fs/cgroup/" in calls["RunPodSandbox cgroup"]
+    made = "systemd: StartTransientUnit" if systemd_driver() else "mkdir -p /sys/fs/cgroup/"
+    assert made in calls["RunPodSandbox cgroup"]
     assert f"setns({pinned}/net)" in calls["RunPodSandbox pod init"]
     plugins = [each for each in asked["RunPodSandbox network"] if each["kind"] == "cni"]
     assert "CNI_COMMAND=ADD" in plugins[0]["what"] and f"CNI_NETNS={pinned}/net" in plugins[0]["what"]

@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
+from criserver.drivers.cgroups import names as cgroup_names
 from tests.client.conftest import serving
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
@@ -75,7 +76,7 @@ def cgroup(client: Client, container_id: str) -> str:
 
 
 def kernel(which: str, path: str) -> str:
-    return Path("/sys/fs/cgroup", FILES[which].format(path.strip("/"))).read_text().strip()
+    return Path("/sys/fs/cgroup", FILES[which].format(cgroup_names.directory(path).strip("/"))).read_text().strip()
 
 
 @pytest.mark.parametrize("start", [True, False], ids=["running", "created"])

@@ -19,6 +19,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
+from criserver.drivers.cgroups import names as cgroup_names
 from tests.client.conftest import assert_clean, serving
 from tests.client.test_asked import mounted
 from tests.client.test_streaming import Terminal, fetch, forwarded
@@ -27,6 +28,7 @@ from tests.support.cri import container_config, pod_config
 from tests.support.crictl import TOOLS, Crictl
 from tests.support.critest import private
 from tests.support.images import busybox_tree, image
+from tests.support.machine import cgroup_v2
 from tests.support.registry import Registry
 from tests.support.server import PROJECT, Client, Server
 
@@ -379,10 +381,10 @@ def test_cve_2025_47291_containers_are_below_the_cgroup_of_their_pod(
 ) -> None:
     pod = run(pid=pid)
     request = pb.PodSandboxStatusRequest(pod_sandbox_id=pod.id, verbose=True)
-    parent = json.loads(pod.client("PodSandboxStatus", request).info["info"])["cgroupParent"]
+    parent = cgroup_names.directory(json.loads(pod.client("PodSandboxStatus", request).info["info"])["cgroupParent"])
     for line in Path(f"/proc/{pod.pid(pod.start())}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers.split(",")[0] in ("memory", "pids", "cpu"):
+        if cgroup_v2() or controllers.split(",")[0] in ("memory", "pids", "cpu"):
             assert path.startswith(f"{parent}/"), line
 
 

@@ -41,9 +41,13 @@ def files(asked: Sequence[str]) -> list[str]:
 
 
 def runs(command: Sequence[str], todo: Sequence[str]) -> Iterator[Outcome]:
-    """What `command`, a pytest with the plugin, tells of the files of `todo`; begun again where it dies of one."""
+    """What `command`, a pytest with the plugin, tells of the files of `todo`; begun again where it dies of one.
+
+    It ends early when no test is begun: then it is the machine that does not answer, not the file that is wrong.
+    """
     left = list(todo)
     while left:
+        begun = False
         with subprocess.Popen([*command, *left], stdout=subprocess.PIPE, text=True, errors="replace") as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -51,8 +55,9 @@ def runs(command: Sequence[str], todo: Sequence[str]) -> Iterator[Outcome]:
                     left = [name for name in left if name.partition("::")[0] != outcome.file]
                     yield outcome
                 else:
+                    begun = begun or "::" in line
                     print(line, end="", flush=True)
-        if process.returncode in ENDED:
+        if process.returncode in ENDED or not begun:
             return
         yield Outcome(left[0].partition("::")[0], failed=[f"{left[0]}: pytest ended with {process.returncode}"])
         del left[0]

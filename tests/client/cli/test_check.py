@@ -22,6 +22,7 @@ from tests.client.conftest import serving
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
 from tests.support.images import file, image
+from tests.support.machine import systemd_driver
 from tests.support.registry import Registry
 from tests.support.server import PROJECT, Client, Server
 
@@ -164,12 +165,18 @@ def strew(server: Server) -> None:
     for target in (pod / "shm", container / "rootfs", server.state / "volumes" / OTHER / "0"):
         subprocess.run(["mount", "-t", "tmpfs", "criserver-test", target], check=True)
     subprocess.run(["unshare", "-n", "mount", "--bind", "/proc/self/ns/net", pod / "ns" / "net"], check=True)
-    for hierarchy in Path("/sys/fs/cgroup").glob("*"):
-        if (hierarchy / "criserver-pods").is_dir():
-            (hierarchy / "criserver-pods" / f"pod{STRAY}").mkdir()
-            break
+    strew_cgroup()
     (server.root / "layers" / "4711" / "etc").mkdir(parents=True)
     (server.root / "tmp" / "pull-old").mkdir()
+
+
+def strew_cgroup() -> None:
+    if systemd_driver():
+        subprocess.run(["systemctl", "start", f"criserverpod{STRAY}.slice"], check=True)
+        return
+    top = Path("/sys/fs/cgroup")
+    hierarchy = next(path for path in (top, *top.glob("*")) if (path / "criserver-pods").is_dir())
+    (hierarchy / "criserver-pods" / f"pod{STRAY}").mkdir()
 
 
 def test_a_lease_of_an_address_that_nobody_has(server: Server, pods: dict[str, str]) -> None:
