@@ -13,7 +13,7 @@ from tests.support.outcomes import Outcome
 
 ROOT = Path(__file__).resolve().parents[3]
 PLUGIN = "tests.support.outcomes"
-FLAGS = ["-q", "-p", "no:cacheprovider", "-p", PLUGIN, "--continue-on-collection-errors"]
+FLAGS = ["-v", "-p", "no:cacheprovider", "-p", PLUGIN, "--continue-on-collection-errors"]
 PYTEST = [sys.executable, "-m", "pytest", *FLAGS]
 
 MIXED = """
@@ -92,3 +92,7 @@ def test_table(part: str) -> None:
     first = Outcome("a", passed=2, skipped={"no such kernel": 1}, seconds=5)
     second = Outcome("b", passed=1, failed=["b::c"], skipped={"no such kernel": 2}, seconds=7)
     assert part in table({"a": first, "b": second}).splitlines()
+
+
+def test_a_machine_that_does_not_answer_is_no_failure_of_a_file() -> None:
+    assert list(runs(["sh", "-c", "exit 255"], ["a", "b"])) == []
