@@ -17,13 +17,19 @@ from tests.client.conftest import serving
 from tests.support import bad_registry as bad
 from tests.support.bad_registry import PASSWORD, USER, BadRegistry
 from tests.support.images import file, image
+from tests.support.machine import systemd_driver
 from tests.support.server import PROJECT, Server
 
 
+def cgroup(server: Server) -> str:
+    """Where the server's pulls are."""
+    name = f"criserver-pulls-{hashlib.sha256(str(server.state).encode()).hexdigest()[:8]}"
+    return f"/system.slice/{name}.scope" if systemd_driver() else f"/{name}"
+
+
 def members(server: Server) -> set[str]:
-    """Programs in the cgroup of the server's pulls."""
-    name = f"/criserver-pulls-{hashlib.sha256(str(server.state).encode()).hexdigest()[:8]}"
-    found = set()
+    """Programs in that cgroup."""
+    name, found = cgroup(server), set()
     for hierarchy in cgroupfs.hierarchies():
         for pid in cgroupfs.processes(hierarchy, name) if cgroupfs.exists(hierarchy, name) else ():
             found.add(Path(f"/proc/{pid}/comm").read_text().strip())
@@ -31,8 +37,7 @@ def members(server: Server) -> set[str]:
 
 
 def left(server: Server) -> bool:
-    name = f"/criserver-pulls-{hashlib.sha256(str(server.state).encode()).hexdigest()[:8]}"
-    return any(cgroupfs.exists(hierarchy, name) for hierarchy in cgroupfs.hierarchies())
+    return any(cgroupfs.exists(hierarchy, cgroup(server)) for hierarchy in cgroupfs.hierarchies())
 
 
 def listed(server: Server) -> str:

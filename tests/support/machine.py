@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def slowness() -> float:
@@ -20,6 +23,19 @@ def cgroup_driver() -> str:
     return os.environ.get("CRISERVER_TEST_CGROUP_DRIVER", "auto")
 
 
+def cgroup_tops() -> list[Path]:
+    """Where hierarchies of cgroups may be mounted."""
+    return [CGROUPS, *(path for path in CGROUPS.iterdir() if path.is_dir())]
+
+
+def a_cgroup_of(pid: int | None = None) -> Path:
+    """The cgroup of a process, the top's without one: v2's, or that of v1 which counts processes and has no limits."""
+    hierarchy = CGROUPS / ("" if cgroup_v2() else "pids")
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines() if pid else []
+    paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+    return hierarchy / paths.get("" if cgroup_v2() else "pids", "/").lstrip("/")
+
+
 def cgroup_v2() -> bool:
     """Whether every controller is on cgroup v2."""
-    return os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    return (CGROUPS / "cgroup.controllers").exists()

@@ -164,7 +164,7 @@ class Server:
         """SIGTERM, and wait."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(30 * slowness())
 
     def tail(self) -> str:
         """The end of its log."""

@@ -20,6 +20,7 @@ import pytest
 
 from conmon.client import ContainerSpec, ExecSpec, Monitor, StateRecord, Zygote
 from conmon.records import ExitRecord
+from tests.support.machine import cgroup_tops, slowness
 
 BUSYBOX = Path("/bin/busybox")
 RUNC = "/usr/sbin/runc"
@@ -138,8 +139,8 @@ class World:
 
     @staticmethod
     async def until(condition: Callable[[], bool]) -> None:
-        """Wait until *condition*() holds, ten seconds at most."""
-        async with asyncio.timeout(10):
+        """Wait until *condition*() holds, ten seconds at most on a usual machine."""
+        async with asyncio.timeout(10 * slowness()):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -225,7 +226,7 @@ def _belongs(pid: int, base: Path) -> bool:
 
 
 def _remove_cgroups(cgroup: str) -> None:
-    for hierarchy in Path("/sys/fs/cgroup").iterdir():
+    for hierarchy in cgroup_tops():
         top = hierarchy / cgroup.lstrip("/")
         if top.is_dir():
             for path in sorted(top.glob("**/"), key=lambda path: -len(path.parts)):

@@ -16,6 +16,7 @@ import pytest
 
 from conmon import linux, process
 from conmon.client import ConmonError, PodInitSpec
+from tests.support.machine import a_cgroup_of
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -225,9 +226,7 @@ async def test_failure_names_the_namespace(runc_world: Any) -> None:
 
 
 async def test_joins_the_given_cgroup(runc_world: Any) -> None:
-    cgroup = Path(f"/sys/fs/cgroup/pids/criserver-test-conmon-pod-{os.getpid()}")
-    if not cgroup.parent.is_dir():
-        pytest.skip("no cgroup v1 pids hierarchy at /sys/fs/cgroup/pids")
+    cgroup = a_cgroup_of() / f"criserver-test-conmon-pod-{os.getpid()}"
     cgroup.mkdir()
     try:
         pid, _ = await runc_world.zygote.pod_init(PodInitSpec(id="pod", cgroup_procs=(f"{cgroup}/cgroup.procs",)))

@@ -12,6 +12,7 @@ import pytest
 
 from conmon import process
 from conmon.client import ConmonError
+from tests.support.machine import a_cgroup_of
 
 
 async def run_exec(world: Any, container: Any, args: list[str], **fields: Any) -> tuple[int, bytes, bytes]:
@@ -114,9 +115,7 @@ async def test_closed_connection_kills_the_tree(runc_world: Any) -> None:
 async def test_kill_reaches_a_daemon_through_its_cgroup(runc_world: Any) -> None:
     container = await runc_world.create(["/bin/sleep", "1000"])
     await runc_world.start(container)
-    cgroups = [line.split(":") for line in Path(f"/proc/{container.state.pid}/cgroup").read_text().splitlines()]
-    pids_cgroup = next(path for _, controllers, path in cgroups if controllers == "pids")
-    below = Path(f"/sys/fs/cgroup/pids{pids_cgroup}/exec")
+    below = a_cgroup_of(container.state.pid) / "exec"
     below.mkdir()
     null = os.open("/dev/null", os.O_RDWR)
     spec = runc_world.exec_spec(

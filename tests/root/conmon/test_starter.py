@@ -11,6 +11,7 @@ import pytest
 
 from conmon import starter
 from conmon.client import ConmonError, ensure_zygote
+from tests.support.machine import a_cgroup_of
 
 
 def test_many_starters_get_one_zygote(tmp_path: Path) -> None:
@@ -35,9 +36,7 @@ def test_the_starters_words_when_python_is_missing(tmp_path: Path) -> None:
 
 
 def test_zygote_enters_the_given_cgroups(tmp_path: Path) -> None:
-    cgroup = Path(f"/sys/fs/cgroup/pids/criserver-test-conmon-zygote-{os.getpid()}")
-    if not cgroup.parent.is_dir():
-        pytest.skip("no cgroup v1 pids hierarchy at /sys/fs/cgroup/pids")
+    cgroup = a_cgroup_of() / f"criserver-test-conmon-zygote-{os.getpid()}"
     cgroup.mkdir()
     try:
         pid = ensure_zygote(tmp_path, cgroup_procs=(cgroup / "cgroup.procs",))

@@ -19,6 +19,7 @@ from criserver.drivers.host.facts import Facts
 from criserver.spec.assemble import build
 from criserver.spec.wish import HostFacts, SpecWish
 from tests.support import oci_schema
+from tests.support.machine import cgroup_tops
 
 APPLETS = ("cat", "echo", "grep", "id", "ls", "mount", "pwd", "sh", "sleep", "stat", "touch", "true")
 USERNS_ROOT = 100000
@@ -121,7 +122,7 @@ def _facts() -> HostFacts:
 
 
 def _remove_cgroup(name: str) -> None:
-    for hierarchy in Path("/sys/fs/cgroup").iterdir():
+    for hierarchy in cgroup_tops():
         top = hierarchy / name
         if top.is_dir():
             for path in sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True):
