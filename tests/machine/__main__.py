@@ -70,7 +70,7 @@ def commit() -> str:
 
 
 def pytest(driver: str, options: Sequence[str]) -> list[str]:
-    """The command that runs files in the machine, in a directory of its own: one that was cut off may be in use still."""
+    """The command that runs files in the machine, in a directory of its own: one cut off may be in use still."""
     told = {"CRITEST_RUNTIMES": "runc crun", "CRISERVER_TEST_SLOWNESS": "8", **os.environ}
     settings = [f"{name}={told[name]}" for name in ("CRITEST_RUNTIMES", "CRISERVER_TEST_SLOWNESS")]
     env = ["env", "CI=true", f"CRISERVER_TEST_CGROUP_DRIVER={driver}", *settings]
