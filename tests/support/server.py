@@ -280,10 +280,13 @@ class Server:
         return found
 
     def units(self) -> list[str]:
-        """Units of this server's pods that systemd knows, where it runs; failed ones too."""
+        """Slices and scopes of this server's pods that systemd knows, where it runs; failed ones too.
+
+        Not its units for mounts, which come and go some time after the mounts that it sees.
+        """
         if not os.path.isdir("/run/systemd/system"):
             return []
-        listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend"]
+        listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--type=slice,scope,service"]
         lines = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.splitlines()
         ids = self.ids()
         return [line.split()[0] for line in lines if _speaks(line, ids)]
