@@ -446,7 +446,7 @@ def small(tmp_path: Path, pulling: Mapping[str, str]) -> Iterator[tuple[Server, 
 
 
 @pytest.mark.parametrize(
-    "content", [os.urandom(24 << 20), bytes(24 << 20)], ids=["while downloading", "while unpacking"]
+    "content", [os.urandom(24 << 20), b"x" * (24 << 20)], ids=["while downloading", "while unpacking"]
 )
 def test_disk_full_while_pulling(small: tuple[Server, Client], registry: Registry, content: bytes) -> None:
     server, client = small

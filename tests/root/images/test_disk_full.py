@@ -28,7 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("download", os.urandom(24 << 20)), ("unpack", bytes(24 << 20))],
+    [("download", os.urandom(24 << 20)), ("unpack", b"x" * (24 << 20))],
     ids=["while downloading", "while unpacking"],
 )
 async def test_disk_full(
