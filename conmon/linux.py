@@ -52,6 +52,7 @@ FORK = struct.pack("=8Q", 0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
 SHARE_FILES = struct.pack("=8Q", CLONE_FILES, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
 # sigset_t of 1024 bits in words of the machine's own order.
 _SIGCHLD_SET = struct.pack("@L", 1 << (signal.SIGCHLD - 1)).ljust(128, bytes(1))
+_ZYGOTE_SET = struct.pack("@L", 1 << (signal.SIGCHLD - 1) | 1 << (signal.SIGTERM - 1)).ljust(128, bytes(1))
 _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
 _libc.unshare.argtypes = (ctypes.c_int,)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
@@ -115,9 +116,11 @@ def clone(arguments: bytes) -> int:
     return pid
 
 
-def signalfd_children() -> int:
-    """A descriptor that is readable when a child has ended (signalfd(2)); SIGCHLD must be blocked. Raises OSError."""
-    fd: int = _plain_signalfd(-1, _SIGCHLD_SET, os.O_CLOEXEC | os.O_NONBLOCK)
+def signalfd_children(end: bool = False) -> int:
+    """A descriptor that is readable when a child has ended (signalfd(2)); SIGCHLD must be blocked. Raises OSError.
+
+    With *end* also when this process is told to end: SIGTERM, which must be blocked too."""
+    fd: int = _plain_signalfd(-1, _ZYGOTE_SET if end else _SIGCHLD_SET, os.O_CLOEXEC | os.O_NONBLOCK)
     if fd < 0:
         raise OSError(0, "signalfd failed")
     return fd

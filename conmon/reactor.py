@@ -23,8 +23,11 @@ IN, OUT, PRI = select.EPOLLIN, select.EPOLLOUT, select.EPOLLPRI
 
 def block_signals() -> None:
     """Block SIGCHLD, so that it can be read from a descriptor, and ignore what would end the process. Once, in the
-    zygote: its forks inherit it. A monitor ends with its container, and a host that shuts down ends the container."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
+    zygote: its forks inherit it. A monitor ends with its container, and a host that shuts down ends the container.
+
+    SIGTERM is blocked besides, for the zygote alone reads it; ignored as it is, it does nothing to those that do not.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM))
     for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(signum, signal.SIG_IGN)
 

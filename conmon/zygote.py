@@ -56,6 +56,8 @@ IMPORT_BUDGET = 95
 CONTAINERS, SOCKET = "containers.sock", "zygote.sock"
 #: Exit statuses of processes that nobody has claimed yet, kept in case their monitor turns out to be dead.
 MAX_STRAYS = 256
+#: Bytes of one signalfd_siginfo, which begins with the signal's number (signalfd(2)).
+_SIGINFO = 128
 
 
 class Zygote:
@@ -92,7 +94,7 @@ class Zygote:
         # What a fork calls, made here once and not in every fork.
         self._monitor = (self._doze, self._create, self._wake)
         self._service = (self._serve,)
-        self._signals = linux.signalfd_children()
+        self._signals = linux.signalfd_children(end=True)
         self._epoll.register(self._signals, select.EPOLLIN)
         listeners = list(self._listeners)
         self._rehearse()
@@ -106,8 +108,10 @@ class Zygote:
     def _turn(self) -> None:
         fd = self._epoll.poll(None, 1)[0][0]
         if fd == self._signals:
-            os.read(self._signals, 4096)
+            told = os.read(self._signals, 4096)
             self._reap()
+            if any(told[at] == signal.SIGTERM for at in range(0, len(told), _SIGINFO)):
+                os._exit(0)  # a host that shuts down waits for it, and whoever needs one again starts one
         else:
             self._fork(fd)
 

@@ -110,7 +110,10 @@ async def _serve(live: Live) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(config.socket_path)
         instance.leave_socket(config.socket_path)
-        await server.leave()
+        try:
+            await server.leave()
+        except CriError as error:  # systemd or its bus may be gone: what is left is no reason to look at every image
+            log.warning("not all is taken away that a stop should: %s", error)
         await mark.end()
     finally:
         server.database.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +49,31 @@ def test_a_client_that_says_nothing_holds_nobody(tmp_path: Path) -> None:
             time.sleep(0.01)
     finally:
         os.kill(pid, 9)
+
+
+def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """Whoever needs one again gets another; a host that shuts down need not wait until it is killed."""
+    pid = ensure_zygote(tmp_path)
+    os.kill(pid, signal.SIGTERM)
+    wait_until_gone(pid)
+    again = ensure_zygote(tmp_path)
+    assert again != pid
+    os.kill(again, signal.SIGKILL)
+
+
+async def test_a_monitor_stays_when_it_is_told_to_end(runc_world: Any) -> None:
+    container = await runc_world.create(["/bin/sleep", "1000"])
+    await runc_world.start(container)
+    os.kill(container.state.monitor_pid, signal.SIGTERM)
+    await asyncio.sleep(0.3)
+    assert Path(f"/proc/{container.state.monitor_pid}/comm").read_text() == "conmon\n"
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def _children(pid: int) -> list[str]:
