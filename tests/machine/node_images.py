@@ -6,7 +6,6 @@ kubeadm wants, and loaded. Control plane images hold one program; kube-proxy's h
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def iptables() -> bytes:
     tree |= {f"usr/sbin/{name}": symlink("xtables-nft-multi") for name in TABLES}
     (extensions,) = Path("/usr/lib").glob("*/xtables")
     for path in sorted(extensions.iterdir()):
-        tree[str(path).lstrip("/")] = file(Path(os.path.realpath(path)).read_bytes(), 0o755)
+        tree |= program(path, str(path).lstrip("/"))
     return tar(tree)
 
 

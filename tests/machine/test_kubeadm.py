@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_a_restart_of_criserver_is_nothing_to_the_cluster(client: Client) -> Non
 
 
 def test_what_runs_is_remembered() -> None:
-    BEFORE.write_text(json.dumps({"boot": boot(), "pods": snapshot()}))
+    BEFORE.write_text(json.dumps({"boot": boot(), "at": time.time(), "pods": snapshot()}))
 
 
 @contextmanager

@@ -50,13 +50,10 @@ def test_the_service_answers_again() -> None:
     until(lambda: bool(fetch(f"http://{address}/hostname")), "the Service")
 
 
-def test_containers_of_the_old_boot_are_told_exited(client: Client) -> None:
-    since_boot = float(Path("/proc/uptime").read_text().split()[0])
-    now = float(run("date", "+%s").stdout)
-    for each in cri.containers(client):
-        if each.created_at / 1e9 < now - since_boot:
-            assert each.state == pb.CONTAINER_EXITED, each
-    assert [each for each in cri.containers(client) if each.state == pb.CONTAINER_RUNNING]
+def test_containers_of_the_old_boot_are_told_exited(client: Client, before: Mapping[str, Any]) -> None:
+    old = [each for each in cri.containers(client) if each.created_at / 1e9 < before["at"]]
+    assert old
+    assert all(each.state == pb.CONTAINER_EXITED for each in old)
 
 
 def test_leases_are_those_of_pods_that_run(client: Client) -> None:
@@ -66,13 +63,14 @@ def test_leases_are_those_of_pods_that_run(client: Client) -> None:
     assert set(leased.values()) <= ready_pods
 
 
-def test_nothing_is_mounted_for_pods_that_are_gone(client: Client) -> None:
-    known = {each.id for each in cri.pods(client) if each.state == pb.SANDBOX_READY}
-    known |= {each.id for each in cri.containers(client) if each.state == pb.CONTAINER_RUNNING}
+def test_nothing_is_mounted_of_the_old_boot(client: Client, before: Mapping[str, Any]) -> None:
+    old = {each.id for each in cri.containers(client) if each.created_at / 1e9 < before["at"]}
+    old |= {each.id for each in cri.pods(client) if each.created_at / 1e9 < before["at"]}
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    ids = {found for path in mounts if "criserver" in path for found in re.findall(r"\b[0-9a-f]{64}\b", path)}
-    assert ids
-    assert ids <= known
+    mounted = {found for path in mounts if "criserver" in path for found in re.findall(r"\b[0-9a-f]{64}\b", path)}
+    assert old
+    assert mounted
+    assert not mounted & old
 
 
 def test_the_check_finds_nothing() -> None:
