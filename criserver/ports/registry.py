@@ -19,6 +19,11 @@ class BlobStream(Protocol):
         """The descriptor that they come from, a file or a pipe; the stream's own."""
         ...
 
+    @property
+    def checked(self) -> bool:
+        """Whether `finish` fails, with DataLoss, when they do not have the blob's digest; else the reader must look."""
+        ...
+
     def silent(self) -> bool:
         """Whether nothing is there to be read now."""
         ...

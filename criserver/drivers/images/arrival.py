@@ -1,7 +1,8 @@
 """Following a layer while it comes: how far it is, and whether still anything comes.
 
 A stream that has broken may look like a slow one: no byte comes, and no end. So after a short silence it is asked
-to finish, which tells why it ended or waits for what is to come.
+to finish, which tells why it ended or waits for what is to come. It is asked as well when what came is damaged: that
+may not have been the blob.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from criserver.drivers.images.unpacker import Answer, Unpacking
-from criserver.errors import DeadlineExceeded
+from criserver.errors import DataLoss, DeadlineExceeded
 from criserver.ports.registry import BlobStream
 
 _TICK = 0.25
@@ -42,6 +43,8 @@ async def follow(stream: BlobStream, unpacking: Unpacking, moved: Callable[[int]
                 raise DeadlineExceeded(f"nothing came for {stalled:g} s, after {position} bytes: the pull is given up")
             elif loop.time() - since > _SILENCE and finish is None:
                 finish = loop.create_task(stream.finish())
+        if finish is None and isinstance(answer.exception(), DataLoss):
+            finish = loop.create_task(stream.finish())
         if finish and answer.exception():
             await finish
         return answer.result()

@@ -12,6 +12,8 @@ from criserver.kernel.offload import offload
 class BlobFile:
     """An open file."""
 
+    checked = False
+
     def __init__(self, fd: int) -> None:
         self.fd = fd
 

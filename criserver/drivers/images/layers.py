@@ -71,9 +71,8 @@ class LayerDirectory:
         target, limits = f"{self.root}/{TEMPORARY}{number}", self._limits
         try:
             await offload(_make_directory, target)
-            job = Job(target, blob.digest, blob.diff_id, blob.size, limits.entries, limits.size, blob.file)
             async with asyncio.timeout(limits.seconds), blob.open() as stream:
-                answer = await self._fill(job, stream, moved)
+                answer = await self._fill(target, blob, stream, moved)
             await offload(os.rename, target, self.path(number))
         except BaseException as error:
             await offload(_remove_trees, [target, self.path(number)])
@@ -138,14 +137,19 @@ class LayerDirectory:
                 remove_tree(link)
                 os.symlink(target, link)
 
-    async def _fill(self, job: Job, stream: BlobStream, moved: Callable[[int], None]) -> Answer:
+    async def _fill(
+        self, target: str, blob: LayerBlob, stream: BlobStream, moved: Callable[[int], None]
+    ) -> Answer:
+        # One digest is ours to check: that of the tar where there is one, or else the blob's.
+        digest = "" if stream.checked and not blob.file else blob.digest
+        job = Job(target, digest, blob.diff_id, blob.size, self._limits.entries, self._limits.size, blob.file)
         try:
             async with self._unpacker.unpack(job, stream.fd) as unpacking:
                 answer = await follow(stream, unpacking, moved, self._limits.stalled)
             await stream.finish()
         except (errors.DataLoss, errors.InvalidArgument, errors.ResourceExhausted, errors.DeadlineExceeded) as error:
-            raise type(error)(f"layer {job.digest}: {error}") from None
-        moved(job.size)
+            raise type(error)(f"layer {blob.digest}: {error}") from None
+        moved(blob.size)
         return answer
 
     def _present(self) -> frozenset[int]:

@@ -46,6 +46,7 @@ class Job:
     """One layer: the blob's digest and size, the tar's digest, the directory to fill, and what it may hold.
 
     With a `file` the blob is no tar, but what that file holds.
+    Without `digest` somebody else sees to it that the blob is the right one.
     """
 
     target: str

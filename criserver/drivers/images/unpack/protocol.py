@@ -2,7 +2,8 @@
 
 A request is a JSON object. {"id": n, "target": path, "digest": d, "diff_id": d, "size": n, "slot": n, "entries": n,
 "bytes": n} comes with the descriptor of a blob of `size` bytes, a file or a pipe, to be unpacked into the directory
-`target`; `entries` and `bytes` bound what it may hold. With a "file", a path there, the blob is what that file holds.
+`target`; `entries` and `bytes` bound what it may hold, and `digest` is empty when whoever sends the blob checks that.
+With a "file", a path there, the blob is what that file holds.
 While that goes on, the number of bytes read so far stands in the counters' file, 8 bytes in the machine's order at
 `slot` × 8. Without a descriptor, {"id": n, "target": path, "slot": n} looks at a layer that stands already.
 {"cancel": n} ends what `n` began.

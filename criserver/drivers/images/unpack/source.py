@@ -3,8 +3,8 @@
 The blob comes from a file or, while it is still being fetched, from a pipe.
 
 Gzip (any number of members, RFC 1952), zstd (any number of frames, RFC 8878) and uncompressed blobs are told apart by
-their first bytes, since media types lie. The blob's digest and the digest of the tar are both checked at the end; a
-stream that ends early or does not decode is damage, never a wait.
+their first bytes, since media types lie. The digest of the tar is checked at the end, and that of the blob unless its
+sender does so; a stream that ends early or does not decode is damage, never a wait.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ class Blob:
     def __init__(self, fd: int, digest: str, size: int, count: Callable[[int], None] | None = None) -> None:
         """Read the head of the blob in `fd`, which must have `digest` and `size` bytes; `count` hears how many came.
 
+        An empty `digest` is not checked: to hash is half of the work with a blob, and its sender may do it already.
         This is also where what decoding needs is loaded, while there is still a file system to load it from.
         """
         self._fd = fd
         self._expected, self._size = digest, size
-        self._hash = hashlib.new(digest.partition(":")[0])
+        self._hash = hashlib.new(digest.partition(":")[0]) if digest else None
         self._position = 0
         self._count = count or _nobody
         self._head = b""
@@ -59,11 +60,13 @@ class Blob:
         """Read the rest and check the digest."""
         while self.read():
             pass
-        _check("blob", self._hash, self._expected)
+        if self._hash:
+            _check("blob", self._hash, self._expected)
 
     def _next(self) -> bytes:
         data = os.read(self._fd, min(READ, self._size - self._position))
-        self._hash.update(data)
+        if self._hash:
+            self._hash.update(data)
         self._position += len(data)
         self._count(self._position)
         return data

@@ -300,8 +300,23 @@ async def test_a_layer_whose_bytes_were_changed(server: Node, registry: Registry
     data = bytearray(path.read_bytes())
     data[500] ^= 1
     path.write_bytes(data)
-    with pytest.raises(DataLoss, match="digest|Digest"):
+    with pytest.raises(DataLoss, match="corrupted blob"):
         await server.images.pull("registry.k8s.io/changed:1")
+    server.assert_empty()
+
+
+async def test_a_layer_that_was_packed_otherwise_though_its_tar_is_the_right_one(
+    server: Node, registry: Registry
+) -> None:
+    document = image({"repacked": file(os.urandom(10000))})
+    registry.push("repacked", document, "1")
+    (layer,) = [blob for blob in document.blobs if not document.blobs[blob].startswith(b"{")]
+    path = registry.blob_path(layer)
+    data = bytearray(path.read_bytes())
+    data[9] ^= 1  # The operating system of gzip's header (RFC 1952), which is not looked at.
+    path.write_bytes(data)
+    with pytest.raises(DataLoss, match="corrupted blob"):
+        await server.images.pull("registry.k8s.io/repacked:1")
     server.assert_empty()
 
 

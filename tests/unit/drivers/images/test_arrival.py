@@ -8,7 +8,7 @@ import pytest
 
 from criserver.drivers.images.arrival import follow
 from criserver.drivers.images.unpacker import Answer
-from criserver.errors import DataLoss, DeadlineExceeded, Unavailable
+from criserver.errors import DataLoss, DeadlineExceeded, InvalidArgument, Unavailable
 
 
 class Stream:
@@ -90,9 +90,25 @@ async def test_the_streams_reason_goes_before_the_helpers() -> None:
 
 async def test_the_helpers_error_alone() -> None:
     stream, unpacking = Stream(), Unpacking()
+    stream.ended.set()
     unpacking.answer.set_exception(DataLoss("corrupt"))
     with pytest.raises(DataLoss, match="corrupt"):
         await run(stream, unpacking)
+
+
+async def test_of_damaged_bytes_the_stream_is_asked_whether_they_are_the_right_ones() -> None:
+    stream, unpacking = Stream(DataLoss("wrong digest"), speaking=True), Unpacking()
+    unpacking.answer.set_exception(DataLoss("corrupt"))
+    with pytest.raises(DataLoss, match="wrong digest"):
+        await run(stream, unpacking)
+
+
+async def test_a_hostile_layer_is_not_read_to_its_end() -> None:
+    stream, unpacking = Stream(speaking=True), Unpacking()
+    unpacking.answer.set_exception(InvalidArgument("'..' in its name"))
+    with pytest.raises(InvalidArgument, match="in its name"):
+        await run(stream, unpacking)
+    assert stream.asked == 0
 
 
 async def test_a_stream_that_stalls_is_given_up() -> None:

@@ -120,6 +120,12 @@ def test_a_pipe_that_drips_is_read_to_the_size_and_no_further() -> None:
     assert counted[-1] == len(blob)
 
 
+def test_a_blob_that_its_sender_checks_is_only_read(opened: Open) -> None:
+    opened(compress(DATA), digest="").finish()
+    with pytest.raises(Refused, match="uncompressed layer has digest"):
+        opened(compress(DATA), digest="", diff_id=digest(b"other")).finish()
+
+
 def test_a_blob_that_ends_early_is_damage() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"plain")
