@@ -21,7 +21,7 @@ from tests.support.critest_images import push_all
 from tests.support.documenting import DOCUMENTS
 from tests.support.images import busybox_tree, image
 from tests.support.registry import Registry
-from tests.support.server import PROJECT, Client, Server
+from tests.support.server import Client, Server
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def serving(
     Every config.json that it has made is valid by the OCI's own schema.
     """
     base.mkdir(exist_ok=True)
-    module = (str(PROJECT / "tests/support/documenting.py"),)
+    module = ("-m", "tests.support.documenting")  # not by its path: the project may be installed nowhere
     running = Server(base, free_number(), config, module=module, plugin=plugin, wrapper=wrapper)
     try:
         running.start()

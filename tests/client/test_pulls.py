@@ -17,7 +17,7 @@ from tests.client.conftest import serving
 from tests.support import bad_registry as bad
 from tests.support.bad_registry import PASSWORD, USER, BadRegistry
 from tests.support.images import file, image
-from tests.support.machine import systemd_driver
+from tests.support.machine import slowness, systemd_driver
 from tests.support.server import PROJECT, Server
 
 
@@ -46,10 +46,11 @@ def listed(server: Server) -> str:
 
 
 def test_a_pull_is_seen_and_confined(tmp_path: Path, pulling: Mapping[str, str]) -> None:
+    stalled = round(3 * slowness())  # seconds; long enough for commands to be run meanwhile
     with BadRegistry(image({"big": file(bytes(100_000))})) as registry:
         registry.spoil["layer"] = bad.stalled
         conf = registry.registries_conf(tmp_path / "bad.conf")
-        config = {"image": {**pulling, "registries_conf": str(conf), "pull_progress_timeout": 3}}
+        config = {"image": {**pulling, "registries_conf": str(conf), "pull_progress_timeout": stalled}}
         with serving(tmp_path / "server", config) as server, server.client() as client:
             assert listed(server) == ""
             name = f"{registry.address}/app:1"
@@ -68,7 +69,7 @@ def test_a_pull_is_seen_and_confined(tmp_path: Path, pulling: Mapping[str, str])
             assert listed(server).startswith(f"{name}  unpack  0/1 layers")
             assert "skopeo" in members(server)
             thread.join()
-            assert "nothing came for 3 s" in failed[0]
+            assert f"nothing came for {stalled} s" in failed[0]
             assert listed(server) == ""
             server.stop()
             assert not left(server)

@@ -1,4 +1,4 @@
-"""criserver, which also keeps each config.json that it writes: `documenting.py serve ...`, for `conftest.serving`.
+"""criserver, which also keeps each config.json that it writes: `-m tests.support.documenting`, for `conftest.serving`.
 
 They are lines of DOCUMENTS, beside the directories of the server.
 """
