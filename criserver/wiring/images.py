@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from criserver.config.live import Live
 from criserver.config.schema import Config, ImageConfig
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
 from criserver.drivers.images.admission import PolicyAdmission
 from criserver.drivers.images.archive import ImageArchives
@@ -28,6 +27,7 @@ from criserver.lifecycle.images.doubts import Doubts
 from criserver.lifecycle.images.images import ImageService
 from criserver.lifecycle.images.pulls import Sources
 from criserver.lifecycle.operations import Operations
+from criserver.model import cgroup_names
 from criserver.observe.metrics import Metrics
 from criserver.state.additional import AdditionalStore, read_store
 from criserver.state.db import Database

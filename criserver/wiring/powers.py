@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 
 from criserver.config.live import Live
 from criserver.config.schema import Config
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
 from criserver.drivers.host.clock import SystemClock
 from criserver.drivers.host.paths import HostDriver
@@ -30,6 +29,7 @@ from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
 from criserver.lifecycle.images.images import ImageService
 from criserver.lifecycle.powers import Powers
+from criserver.model import cgroup_names
 from criserver.observe.metrics import Metrics
 
 log = logging.getLogger(__name__)

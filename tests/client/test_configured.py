@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
-from criserver.drivers.cgroups import names as cgroup_names
+from criserver.model import cgroup_names
 from tests.client.conftest import serving
 from tests.support import cri
 from tests.support.cri import container_config, pod_config

@@ -24,7 +24,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
-from criserver.drivers.cgroups import names as cgroup_names
+from criserver.model import cgroup_names
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
 from tests.support.images import Node, busybox_tree, device, directory, file, image, symlink, tar

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
-from criserver.drivers.cgroups import names as cgroup_names
+from criserver.model import cgroup_names
 from tests.support import cri
 from tests.support.cri import container_config, pod_config
 from tests.support.machine import cgroup_tops, cgroup_v2, systemd_driver

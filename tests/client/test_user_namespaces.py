@@ -19,7 +19,7 @@ import grpc
 import pytest
 
 from criserver.api.pb import api_pb2 as pb
-from criserver.drivers.cgroups import names as cgroup_names
+from criserver.model import cgroup_names
 from tests.client.conftest import assert_clean, serving
 from tests.client.test_asked import mounted
 from tests.client.test_streaming import Terminal, fetch, forwarded

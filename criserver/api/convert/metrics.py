@@ -9,10 +9,11 @@ from criserver.api.convert.metric_table import CGROUP, CONTAINER, NETWORK, Metri
 from criserver.api.pb import api_pb2 as pb
 from criserver.config.schema import MetricGroup
 from criserver.lifecycle.reports.stats import ContainerSample, PodSample
+from criserver.model.cgroup_names import directory
 from criserver.model.sandbox import PodMetadata
 
 LABELS = ("id", "name", "image", "container", "pod", "namespace")
-"""Whose a sample is: cgroup, id and image of the container, and Kubernetes' names. A pod has no container name."""
+"""Whose a sample is: path of the cgroup, id and image of the container, names in Kubernetes. A pod has no container."""
 
 Groups = Collection[MetricGroup]
 
@@ -25,7 +26,7 @@ def descriptors(groups: Groups) -> list[pb.MetricDescriptor]:
 def pod_metrics(sample: PodSample, groups: Groups) -> pb.PodSandboxMetrics:
     """All metrics of a pod and of its containers."""
     row, meta = sample.row, sample.row.config.metadata
-    whose = wire.labels((row.cgroup_parent, row.id, "", "", meta.name, meta.namespace))
+    whose = wire.labels((directory(row.cgroup_parent), row.id, "", "", meta.name, meta.namespace))
     metrics: list[bytes] = []
     if sample.usage:
         metrics += _samples(CGROUP, groups, sample.usage, sample.usage.taken_at, whose)
@@ -43,7 +44,7 @@ def _descriptors(table: Table[S], groups: Groups) -> Iterator[pb.MetricDescripto
 def _container_metrics(sample: ContainerSample, groups: Groups, pod: PodMetadata) -> bytes:
     row = sample.row
     image = row.config.image.user_specified_image or row.config.image.image
-    whose = wire.labels((row.cgroups_path, row.id, image, row.config.metadata.name, pod.name, pod.namespace))
+    whose = wire.labels((directory(row.cgroups_path), row.id, image, row.config.metadata.name, pod.name, pod.namespace))
     taken_at = sample.usage.taken_at if sample.usage else 0
     metrics = list(_samples(CONTAINER, groups, sample, taken_at, whose))
     if sample.usage:

@@ -12,12 +12,12 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from criserver.drivers.cgroups import limits as cgroup_limits
-from criserver.drivers.cgroups import names as cgroup_names
-from criserver.drivers.cgroups.names import PODS, PREFIX
 from criserver.errors import FailedPrecondition, Internal, InvalidArgument
 from criserver.kernel import cgroupfs, oom_score
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
+from criserver.model import cgroup_names
+from criserver.model.cgroup_names import PODS, PREFIX
 from criserver.observe.timings import asked, braced
 
 

@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from criserver.drivers.cgroups import limits as cgroup_limits
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver, still_busy
 from criserver.drivers.cgroups.limits import INFINITY, Property
-from criserver.drivers.cgroups.names import PREFIX
 from criserver.errors import FailedPrecondition, Internal
 from criserver.kernel import cgroupfs, systemd
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
 from criserver.kernel.placeholder import Placeholder
 from criserver.kernel.systemd import Systemd
+from criserver.model import cgroup_names
+from criserver.model.cgroup_names import PREFIX
 from criserver.observe.timings import asked
 
 # Whoever is not accounted has no controllers, and so no limits and no figures.

@@ -14,9 +14,9 @@ import time
 
 from conmon import process, records
 from conmon.client import StateRecord
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.kernel import pidfd
 from criserver.kernel.offload import offload
+from criserver.model import cgroup_names
 from criserver.ports.monitor import ExitRecord
 
 UNKNOWN = 255

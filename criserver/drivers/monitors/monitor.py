@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from signal import SIGKILL
 
 from conmon.client import ConmonError, ConnectionLost, ContainerSpec, Home, Monitor, PodInitSpec, Zygote, nowhere
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.monitors import exits
 from criserver.drivers.monitors.exec_place import Places, Request
 from criserver.drivers.monitors.execs import ExecSyncs
@@ -23,6 +22,7 @@ from criserver.errors import DeadlineExceeded, FailedPrecondition, Internal, Run
 from criserver.kernel import cgroupfs, files, proc, trees
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.offload import offload
+from criserver.model import cgroup_names
 from criserver.observe.timings import asked, asking, braced
 from criserver.ports.monitor import ExecResult, ExitRecord, MonitorRequest, Observed
 

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.stats import cgroup, disk, network, tasks
 from criserver.drivers.stats.open_files import IDLE_SECONDS, OpenFiles
 from criserver.errors import CriError
 from criserver.kernel.cgroupfs import Hierarchy
 from criserver.kernel.namespaces import inside_each
 from criserver.kernel.offload import Pool
+from criserver.model import cgroup_names
 from criserver.model.stats import CgroupUsage, DiskUsage, NetworkUsage, TaskUsage
 
 T = TypeVar("T")

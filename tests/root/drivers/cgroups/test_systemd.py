@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.drivers.cgroups import systemd as systemd_cgroups
 from criserver.drivers.cgroups.cgroupfs import CgroupfsDriver
 from criserver.drivers.cgroups.systemd import SystemdDriver, open_cgroups
 from criserver.errors import FailedPrecondition
 from criserver.kernel import cgroupfs
+from criserver.model import cgroup_names
 
 HERE = os.path.isdir("/run/systemd/system")
 here = pytest.mark.skipif(not HERE, reason="systemd does not run here: hack/vm has a machine where it does")

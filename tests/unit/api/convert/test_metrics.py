@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from criserver.api.convert.metric_table import UNLIMITED
@@ -76,6 +78,14 @@ def test_whose_a_sample_is() -> None:
     pod, container = metrics()
     assert {tuple(each.label_values[:6]) for each in pod} == {("/pod", "s1", "", "", "web", "ns")}
     assert {tuple(each.label_values[:6]) for each in container} == {("/pod/c1", "c1", "nginx", "main", "web", "ns")}
+
+
+def test_cgroups_of_systemd_are_told_as_their_paths() -> None:
+    within = replace(POD.containers[0], row=replace(CONTAINER_ROW, cgroups_path="a-b.slice:criserver:c1"))
+    found = pod_metrics(replace(POD, row=replace(POD.row, cgroup_parent="a-b.slice"), containers=(within,)), ALL)
+    assert {each.label_values[0] for each in found.metrics} == {"/a.slice/a-b.slice"}
+    expected = {"/a.slice/a-b.slice/criserver-c1.scope"}
+    assert {each.label_values[0] for each in found.container_metrics[0].metrics} == expected
 
 
 @pytest.mark.parametrize(

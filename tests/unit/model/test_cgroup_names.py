@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from criserver.drivers.cgroups import names as cgroup_names
 from criserver.errors import InvalidArgument
+from criserver.model import cgroup_names
 
 
 @pytest.mark.parametrize(
