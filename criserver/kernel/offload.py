@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -25,9 +25,7 @@ class Pool:
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` in the pool and return what it returns. When cancelled, wait for it to end first."""
-        # With the caller's context: what the function logs and notes belongs to the caller's pod and stage.
-        context = contextvars.copy_context()
-        submitted = self._executor.submit(lambda: context.run(function, *args, **kwargs))
+        submitted = self._submit(function, *args, **kwargs)
         running = asyncio.wrap_future(submitted)
         try:
             return await asyncio.shield(running)
@@ -36,9 +34,23 @@ class Pool:
                 await _ended(running)
             raise
 
+    async def surely(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As a call, but run also when the caller is cancelled before it has begun: for what takes something back."""
+        running = asyncio.wrap_future(self._submit(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await _ended(running)
+            raise
+
     def begin(self, function: Callable[[], None]) -> None:
         """Run `function` in the pool and do not wait for it: upkeep that does not fail."""
         self._executor.submit(function)
+
+    def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        # With the caller's context: what the function logs and notes belongs to the caller's pod and stage.
+        context = contextvars.copy_context()
+        return self._executor.submit(lambda: context.run(function, *args, **kwargs))
 
 
 # Enough for the mounts, unlinks and cgroup files of a few pods at once; more threads would only fight over the

@@ -69,3 +69,16 @@ async def all_together(*works: Coroutine[Any, Any, None]) -> None:
                 group.create_task(work)
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
+
+
+async def to_the_end(undo: Coroutine[Any, Any, None]) -> None:
+    """Run what takes something back, whoever is cancelled meanwhile: a sibling that fails as well, for example."""
+    task, cancelled = asyncio.get_running_loop().create_task(undo), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError

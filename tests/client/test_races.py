@@ -102,15 +102,14 @@ def test_cve_2021_30465_2024_45310_2025_52881_links_swapped_in_a_volume(
     (volume / "other").symlink_to(outside if link == "absolute" else "../" * 40 + str(outside).lstrip("/"))
     pod = pod_config(f"race-{link}")
     pod_id = cri.run(client, pod)
-    seen = []
+    seen: list[str] = []
     with swapping(volume):
-        for number in range(ROUNDS // 2):
-            wish = container_config(f"c{number}", "sleep", "1000")
+        while len(seen) < ROUNDS // 2 or not any(seen):  # most are refused; one at least shows what it got
+            wish = container_config(f"c{len(seen)}", "sleep", "1000")
             wish.mounts.add(host_path=str(volume), container_path="/volume")
             wish.mounts.add(host_path=str(given), container_path="/volume/swapped/deep")
             seen.append(attempt(client, pod_id, pod, wish))
     cri.remove_pod(client, pod_id)
-    assert any(seen), "none was made"
     for text in filter(None, seen):
         assert SECRET not in text and str(outside) not in text
         assert "system_u" not in text or "container_t" in text

@@ -75,7 +75,7 @@ class LayerDirectory:
                 answer = await self._fill(target, blob, stream, moved)
             await offload(os.rename, target, self.path(number))
         except BaseException as error:
-            await offload(_remove_trees, [target, self.path(number)])
+            await offload.surely(_remove_trees, [target, self.path(number)])
             if isinstance(error, TimeoutError):
                 raise errors.DeadlineExceeded(f"layer {blob.digest} did not end within {limits.seconds:g} s") from None
             raise
@@ -92,7 +92,7 @@ class LayerDirectory:
     async def remove(self, numbers: frozenset[int]) -> None:
         """Delete trees. Idempotent."""
         with self._at_work(list(map(str, numbers))):
-            await offload(_remove_trees, [self.path(number) for number in sorted(numbers)])
+            await offload.surely(_remove_trees, [self.path(number) for number in sorted(numbers)])
 
     async def present(self) -> frozenset[int]:
         """Numbers of the trees that stand complete; anything else in the directory is removed."""

@@ -41,7 +41,7 @@ class Workspaces:
                 raise ResourceExhausted(f"no space left in {self._parent} for a pull: {error}") from error
             raise
         finally:
-            await offload(remove_tree, path)
+            await offload.surely(remove_tree, path)
             self._open.discard(name)
 
     async def left_over(self) -> frozenset[str]:

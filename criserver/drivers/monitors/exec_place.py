@@ -107,7 +107,7 @@ class Place:
 
     async def remove(self) -> None:
         """Remove it. A cgroup in which a process lives on stays, and goes with the container. Idempotent."""
-        await offload(self._remove)
+        await offload.surely(self._remove)
 
     def _make(self) -> None:
         container_id = self.request.container_id

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 
 from criserver.errors import CriError, Internal
 from criserver.lifecycle.images.again import Again
-from criserver.lifecycle.tasks import all_together
+from criserver.lifecycle.tasks import all_together, to_the_end
 from criserver.model.image import Layer
 from criserver.ports.layers import Layers
 from criserver.ports.registry import LayerBlob
@@ -137,7 +137,7 @@ class LayerPool:
             try:
                 await self._rows.ready(await self._trees.unpack(number, blob, coming.moved))
             except BaseException:
-                await self._give_up(number)
+                await to_the_end(self._give_up(number))
                 raise
 
     async def _give_up(self, number: int) -> None:

@@ -48,6 +48,22 @@ async def test_cancelled_caller_waits_for_a_call_that_has_begun() -> None:
     assert done
 
 
+async def test_what_takes_something_back_runs_although_its_caller_is_cancelled_before_it_begins() -> None:
+    pool, released = Pool("test", 1), threading.Event()
+    done: list[str] = []
+    before = asyncio.gather(pool(released.wait, 10))
+    given_up, undo = asyncio.gather(pool(done.append, "step")), asyncio.gather(pool.surely(done.append, "undo"))
+    await asyncio.sleep(0.02)
+    given_up.cancel()
+    undo.cancel()
+    await asyncio.sleep(0.02)
+    assert given_up.done() and not undo.done()
+    released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await undo
+    assert done == ["undo"] and (await before)[0]
+
+
 async def test_failure_of_an_abandoned_call_is_not_reported_as_never_retrieved() -> None:
     pool, begun, released = Pool("test", 1), threading.Event(), threading.Event()
     reports: list[object] = []

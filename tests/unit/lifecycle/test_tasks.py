@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from criserver.lifecycle.tasks import Tasks
+from criserver.lifecycle.tasks import Tasks, to_the_end
 from criserver.observe.context import current, log_context
 
 
@@ -53,3 +53,22 @@ async def test_only_a_quiet_task_has_the_log_context_of_its_starter() -> None:
     with log_context(pod="default/web"):
         quiet, own = tasks.spawn(look(), "quiet", quiet=True), tasks.spawn(look(), "own")
     assert (await quiet, await own) == ({"pod": "default/web"}, {})
+
+
+async def test_an_undo_comes_to_its_end_although_its_caller_is_cancelled_twice() -> None:
+    done, go_on = [], asyncio.Event()
+
+    async def undo() -> None:
+        await go_on.wait()
+        done.append("undone")
+
+    caller = asyncio.gather(to_the_end(undo()))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done == ["undone"]
