@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from . import chain
 from .aio import Gate, to_the_end
 from .attachment import Attachment
 from .cache import Cache, Cached
+from .chain import Chain
 from .config import NetworkConfig
 from .errors import AlreadyAttached, CniError, InvalidParameter, IOFailure, NotAttached, raise_all
 from .files import is_namespace
@@ -51,10 +51,10 @@ class Network:
             await _off_loop(self._refuse_second, attachment)
             for plugin in self.config.plugins:
                 self._plugins.find(plugin.type)
-            version = await chain.negotiate(self._plugins, self.config)
+            version = await Chain(self._plugins, self.config).negotiate()
             try:
                 await _off_loop(self._cache.store, self.config, attachment, None)
-                result = await chain.add(self._plugins, self.config, version, attachment)
+                result = await Chain(self._plugins, self.config).add(version, attachment)
                 await _off_loop(self._cache.store, self.config, attachment, result)
                 return result
             except BaseException as error:
@@ -79,14 +79,14 @@ class Network:
         async with self._gate.container(attachment.container_id):
             cached = await _off_loop(self._load, attachment)
             config = cached.config if cached and cached.config else self.config
-            version = await chain.negotiate(self._plugins, config)
+            version = await Chain(self._plugins, config).negotiate()
             if config.disable_check or not supports(version, "CHECK"):
                 return False
             if cached is None or cached.result is None:
                 why = cached.problem if cached and cached.problem else "it was not attached, or is already detached"
                 raise NotAttached(f'container {attachment.container_id} in network "{config.name}": {why}')
             same = replace(cached.attachment, netns=attachment.netns or cached.attachment.netns)
-            await chain.check(self._plugins, config, version, same, cached.result)
+            await Chain(self._plugins, config).check(version, same, cached.result)
             return True
 
     async def status(self) -> None:
@@ -95,7 +95,7 @@ class Network:
         PluginNotAvailable and LimitedConnectivity are the plugins' own words. Before version 1.1.0 plugins cannot be
         asked: then only their programs must be there.
         """
-        await chain.status(self._plugins, self.config)
+        await Chain(self._plugins, self.config).status()
 
     async def gc(self, valid: Iterable[Key]) -> tuple[Key, ...]:
         """Remove what belongs to attachments that are not in `valid`, pairs of (container id, interface name).
@@ -116,7 +116,7 @@ class Network:
                     deleted.append(key)
                 except CniError as error:
                     errors.append(error)
-            errors += await chain.gc(self._plugins, self.config, keep)
+            errors += await Chain(self._plugins, self.config).gc(keep)
         raise_all(errors)
         return tuple(deleted)
 
@@ -131,8 +131,8 @@ class Network:
             config, known, result = cached.config, cached.attachment, cached.result
         # A netns that is gone must be the empty string: plugins fail on a path that leads to anything else.
         alive = attachment.netns if is_namespace(attachment.netns) else ""
-        version = await chain.fallback(self._plugins, config)
-        raise_all(await chain.delete(self._plugins, config, version, replace(known, netns=alive), result))
+        version = await Chain(self._plugins, config).fallback()
+        raise_all(await Chain(self._plugins, config).delete(version, replace(known, netns=alive), result))
         await _off_loop(self._cache.remove, self.config.name, attachment.container_id, attachment.ifname)
 
     async def _undo(self, attachment: Attachment, error: BaseException) -> None:
